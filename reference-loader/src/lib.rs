@@ -1,1 +1,3 @@
-//! Placeholder.
+//! Reference loader for SCP 0.1, written by hand from the document.
+
+pub mod call;
