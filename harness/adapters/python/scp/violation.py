@@ -1,0 +1,11 @@
+"""How a file is refused."""
+
+
+class Violation(Exception):
+    """A broken rule: how far the loader got, which rule, and the absolute offset of what broke it."""
+
+    def __init__(self, stage: str, rule: str, offset: int, message: str):
+        super().__init__(f"{message} (at offset {offset:#x})")
+        self.stage = stage
+        self.rule = rule
+        self.offset = offset
