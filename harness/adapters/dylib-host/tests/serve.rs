@@ -1,5 +1,6 @@
 //! Real shared libraries, built here with the C compiler: the correct loader of `harness/adapters/c`, and
 //! ones that break their interface.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
