@@ -1,0 +1,16 @@
+//! Every cap of the spec loader, with its reason.
+
+/// Largest spec in bytes. The built-in specs are below 64 KiB; the parser's own memory is a multiple of
+/// this, so the cap also bounds what a hostile spec can make it reserve.
+pub const MAX_SPEC_BYTES: usize = 1 << 20;
+
+/// Deepest nesting of YAML collections. The language itself needs eight levels; the parser recurses.
+pub const MAX_YAML_DEPTH: usize = 64;
+
+/// Most YAML nodes after aliases are expanded. A spec at [`MAX_SPEC_BYTES`] written without aliases has
+/// fewer, so only alias bombs reach it.
+pub const MAX_YAML_NODES: usize = 1 << 19;
+
+/// Widest reach of an array or bytes field with a literal length, in elements. Larger data belongs in a
+/// region; the cap keeps a typo such as `bytes[4000000000]` from becoming a gigabyte of base file.
+pub const MAX_FIXED_LENGTH: u64 = 1 << 16;

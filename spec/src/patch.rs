@@ -1,0 +1,81 @@
+//! Differences from a document: choices' readings and variants.
+
+use serde_json::{Map, Value};
+
+/// Sets the value that `path` leads to; `null` removes it. Every step but the last must exist.
+///
+/// # Errors
+/// A sentence naming the step that leads nowhere.
+pub(crate) fn apply(document: &mut Value, path: &str, value: &Value) -> Result<(), String> {
+    let mut steps: Vec<&str> = path.split('.').collect();
+    let last = steps.pop().unwrap_or_default();
+    let mut at = document;
+    for step in &steps {
+        at = enter(at, step).ok_or_else(|| format!("`{path}`: there is no `{step}`"))?;
+    }
+    match at {
+        Value::Array(elements) => {
+            let index = position(elements, last)
+                .ok_or_else(|| format!("`{path}`: there is no `{last}`"))?;
+            if value.is_null() {
+                elements.remove(index);
+            } else {
+                elements[index] = value.clone();
+            }
+        }
+        Value::Object(object) if value.is_null() => {
+            object.shift_remove(last);
+        }
+        // A key that was left to its default, such as `active` or `strings: {}`.
+        Value::Object(object) => {
+            object.insert(last.to_owned(), value.clone());
+        }
+        other => {
+            *other = Value::Object(Map::from_iter([(last.to_owned(), value.clone())]));
+        }
+    }
+    Ok(())
+}
+
+fn enter<'a>(value: &'a mut Value, step: &str) -> Option<&'a mut Value> {
+    match value {
+        Value::Object(object) => object.get_mut(step),
+        Value::Array(elements) => {
+            let index = position(elements, step)?;
+            elements.get_mut(index)
+        }
+        _ => None,
+    }
+}
+
+fn position(elements: &[Value], name: &str) -> Option<usize> {
+    elements.iter().position(|element| {
+        ["id", "name"].iter().any(|key| element.get(key).and_then(Value::as_str) == Some(name))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn steps_are_keys_ids_and_names() {
+        let mut document =
+            json!({"rules": [{"id": "R", "max": 1}], "regions": [{"name": "s", "strings": {}}]});
+        apply(&mut document, "rules.R.max", &json!(2)).unwrap();
+        apply(&mut document, "regions.s.strings.base", &json!("count")).unwrap();
+        assert_eq!(
+            document,
+            json!({"rules": [{"id": "R", "max": 2}], "regions": [{"name": "s", "strings": {"base": "count"}}]})
+        );
+        apply(&mut document, "rules.R.max", &Value::Null).unwrap();
+        assert_eq!(document["rules"], json!([{"id": "R"}]));
+    }
+
+    #[test]
+    fn a_step_into_nowhere_is_named() {
+        let error = apply(&mut json!({"rules": []}), "rules.R.max", &json!(2)).unwrap_err();
+        assert_eq!(error, "`rules.R.max`: there is no `R`");
+    }
+}

@@ -1,0 +1,233 @@
+//! Regions, images and relocations.
+
+use super::{Resolved, Resolver};
+use crate::format::{
+    Content, Count, CountSource, Extent, Image, ImageSource, Operand, Region, Relocation, Stub,
+};
+use crate::formula::Formula;
+use crate::source::{self, Number, Width};
+
+impl Resolver<'_> {
+    pub(super) fn resolve_regions(&self) -> Resolved<Vec<Region>> {
+        self.document.regions.iter().map(|region| self.region(region)).collect()
+    }
+
+    fn region(&self, region: &source::Region) -> Resolved<Region> {
+        let path = ["regions", region.name.as_str()];
+        self.clause_exists(&path, region.clause.as_deref())?;
+        let number = |number: &Option<Number>| {
+            number.as_ref().map(|number| self.operand(&path, number, None)).transpose()
+        };
+        Ok(Region {
+            name: region.name.clone(),
+            doc: region.doc.clone(),
+            content: self.content(&path, region)?,
+            at: number(&region.at)?,
+            limit: number(&region.limit)?,
+            stub: region.stub.as_ref().map(|stub| self.stub(&path, stub)).transpose()?,
+            clause: region.clause.clone(),
+        })
+    }
+
+    fn content(&self, path: &[&str], region: &source::Region) -> Resolved<Content> {
+        let documented = &self.document.records;
+        match region {
+            source::Region {
+                record: Some(name),
+                array: None,
+                strings: None,
+                bytes: None,
+                stream: None,
+                ..
+            } => Ok(Content::Record(self.index_in(path, "record", documented, name)?)),
+            source::Region {
+                record: None,
+                array: Some(name),
+                strings: None,
+                bytes: None,
+                stream: None,
+                ..
+            } => {
+                let record = self.index_in(path, "record", documented, name)?;
+                Ok(Content::Array { record, count: self.count(path, region.count.as_ref())? })
+            }
+            source::Region {
+                record: None,
+                array: None,
+                strings: Some(strings),
+                bytes: None,
+                stream: None,
+                ..
+            } => {
+                let count = self.count(path, region.count.as_ref())?;
+                Ok(Content::Strings { count, from_prefix: self.string_base(path, strings)? })
+            }
+            source::Region {
+                record: None,
+                array: None,
+                strings: None,
+                bytes: Some(extent),
+                stream: None,
+                ..
+            } => Ok(Content::Bytes(self.extent(path, extent)?)),
+            source::Region {
+                record: None,
+                array: None,
+                strings: None,
+                bytes: None,
+                stream: Some(stream),
+                ..
+            } => {
+                let opcodes =
+                    self.index_in(path, "opcode table", &self.document.opcodes, &stream.opcodes)?;
+                Ok(Content::Stream { opcodes, extent: self.extent(path, &stream.extent)? })
+            }
+            _ => Err(self.fail(
+                path,
+                path[1],
+                "a region is exactly one of record, array, strings, bytes and stream".into(),
+            )),
+        }
+    }
+
+    fn string_base(&self, path: &[&str], strings: &source::Strings) -> Resolved<bool> {
+        match strings.base.as_deref() {
+            None | Some("content") => Ok(false),
+            Some("count") => Ok(true),
+            Some(other) => Err(self.unknown(path, "base", other, ["content", "count"])),
+        }
+    }
+
+    fn count(&self, path: &[&str], count: Option<&source::Count>) -> Resolved<Count> {
+        let Some(count) = count else {
+            return Ok(Count { source: CountSource::Rest, bytes: false });
+        };
+        let source = match (&count.prefix, &count.field) {
+            (Some(repr), None) => CountSource::Prefix(self.repr(path, repr)?),
+            (None, Some(number)) => CountSource::Operand(self.operand(path, number, None)?),
+            (None, None) => CountSource::Rest,
+            _ => {
+                return Err(self.fail(
+                    path,
+                    "count",
+                    "a count is either a prefix or a field".into(),
+                ));
+            }
+        };
+        match count.unit.as_deref() {
+            None | Some("elements") => Ok(Count { source, bytes: false }),
+            Some("bytes") => Ok(Count { source, bytes: true }),
+            Some(other) => Err(self.unknown(path, "unit", other, ["elements", "bytes"])),
+        }
+    }
+
+    fn extent(&self, path: &[&str], extent: &source::Extent) -> Resolved<Extent> {
+        match (&extent.size, &extent.until) {
+            (Some(size), None) => Ok(Extent::Size(self.operand(path, size, None)?)),
+            (None, Some(until)) => Ok(Extent::Until(self.operand(path, until, None)?)),
+            (None, None) => Ok(Extent::Rest),
+            _ => Err(self.fail(path, "size", "an extent has at most one of size and until".into())),
+        }
+    }
+
+    fn stub(&self, path: &[&str], stub: &Number) -> Resolved<Stub> {
+        if let Number::Path(text) = stub
+            && !text.contains('.')
+            && let Some(bytes) = super::hex_bytes(text)
+        {
+            return Ok(Stub::Bytes(bytes));
+        }
+        match self.operand(path, stub, None)? {
+            Operand::Attribute { field, attribute } => Ok(Stub::Attribute { field, attribute }),
+            _ => Err(self.fail(
+                path,
+                "stub",
+                "a stub is hexadecimal bytes or an attribute of an enum field".into(),
+            )),
+        }
+    }
+
+    pub(super) fn resolve_images(&self) -> Resolved<Vec<Image>> {
+        self.document.images.iter().map(|(name, image)| self.image(name, image)).collect()
+    }
+
+    fn image(&self, name: &str, image: &source::Image) -> Resolved<Image> {
+        let path = ["images", name];
+        let source = match (&image.region, &image.sections) {
+            (Some(region), None) => ImageSource::Region(self.region_index(&path, region)?),
+            (None, Some(sections)) => {
+                self.section_fields(&path, sections)?;
+                ImageSource::Sections(sections.clone())
+            }
+            _ => {
+                return Err(self.fail(
+                    &path,
+                    name,
+                    "an image comes from either a region or sections".into(),
+                ));
+            }
+        };
+        for permissions in
+            image.sections.iter().flat_map(|s| s.permissions.values()).chain([&image.permissions])
+        {
+            if !["r", "rw", "rx"].contains(&permissions.as_str()) {
+                return Err(self.unknown(&path, "permissions", permissions, ["r", "rw", "rx"]));
+            }
+        }
+        Ok(Image { name: name.to_owned(), source, permissions: image.permissions.clone() })
+    }
+
+    fn section_fields(&self, path: &[&str], sections: &source::ImageSections) -> Resolved<()> {
+        let optional = [&sections.virtual_size, &sections.align];
+        let fields =
+            [&sections.offset, &sections.size].into_iter().chain(optional.into_iter().flatten());
+        for field in fields.chain(sections.filter.keys()) {
+            self.target(path, &format!("{}.{field}", sections.table))?;
+        }
+        for (field, names) in &sections.filter {
+            let (target, _) = self.target(path, &format!("{}.{field}", sections.table))?;
+            self.codes(path, &target, names)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn resolve_relocations(&self) -> Resolved<Vec<Relocation>> {
+        self.document
+            .relocations
+            .iter()
+            .map(|(name, relocation)| self.relocation(name, relocation))
+            .collect()
+    }
+
+    fn relocation(&self, name: &str, relocation: &source::Relocation) -> Resolved<Relocation> {
+        let path = ["relocations", name];
+        self.clause_exists(&path, relocation.clause.as_deref())?;
+        let width = match &relocation.width {
+            Width::Bytes(width @ (0 | 1 | 2 | 4 | 8)) => Some(*width),
+            Width::Named(name) if name == "pointer" => None,
+            _ => {
+                return Err(self.fail(
+                    &path,
+                    "width",
+                    "a width is 0, 1, 2, 4, 8 or `pointer`".into(),
+                ));
+            }
+        };
+        let calc = Formula::parse(&relocation.calc)
+            .map_err(|message| self.fail(&path, "calc", message))?;
+        let integers = ["i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64"];
+        if let Some(fits) = relocation.fits.as_deref().filter(|fits| !integers.contains(fits)) {
+            return Err(self.unknown(&path, "integer type", fits, integers));
+        }
+        Ok(Relocation {
+            name: name.to_owned(),
+            code: relocation.code,
+            place: relocation.place.clone(),
+            width,
+            calc,
+            fits: relocation.fits.clone(),
+            architectures: relocation.architectures.clone(),
+            clause: relocation.clause.clone(),
+        })
+    }
+}
