@@ -3,9 +3,11 @@
 //! Arguments and results are the wire types of `harness_protocol`, exact for every bit pattern: integers
 //! are sign-extended by their declared width, floats travel as their bits. What a pointer argument points
 //! to is the business of [`buffer`]; whether a call is *allowed* (declared types, existing function) is
-//! decided by [`crate::module`].
+//! decided by [`crate::Module::call`] in [`declared`].
+#![expect(unsafe_code, reason = "runs machine code that no compiler has seen")]
 
 mod buffer;
+mod declared;
 
 use std::ffi::c_void;
 use std::ops::Range;
@@ -65,7 +67,6 @@ pub enum Convention {
 /// - That function follows the platform's C convention and takes and returns what `call` says.
 /// - Given these arguments it accesses no memory that it may not access, and it returns (it does not
 ///   unwind, nor end the thread).
-#[expect(unsafe_code, reason = "the callee is machine code that no compiler has seen")]
 pub unsafe fn invoke(
     entry: *const c_void,
     image: Range<usize>,
@@ -82,7 +83,6 @@ pub unsafe fn invoke(
 ///
 /// # Safety
 /// As [`invoke`], with `convention` in place of the platform's C convention.
-#[expect(unsafe_code, reason = "the callee is machine code that no compiler has seen")]
 pub unsafe fn invoke_as(
     convention: Convention,
     entry: *const c_void,
@@ -193,7 +193,6 @@ mod tests {
         Call { function: "f".into(), args, returns }
     }
 
-    #[expect(unsafe_code, reason = "calls a function of this test")]
     fn run(entry: *const c_void, args: Vec<Argument>, returns: TypeName) -> CallOutcome {
         // SAFETY: every test passes a Rust `extern "C"` function together with its own signature, and
         // buffers as large as that function accesses.
@@ -306,7 +305,6 @@ mod tests {
         assert_eq!(outcome.returned, Returned::Pointer(Address::Buffer { index: 1, offset: 0 }));
     }
 
-    #[expect(unsafe_code, reason = "calls nothing: the entry is null")]
     #[test]
     fn null_is_no_entry() {
         // SAFETY: a null entry is allowed and calls nothing.

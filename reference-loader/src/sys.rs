@@ -1,0 +1,33 @@
+//! Everything that is asked of the operating system: anonymous memory, its protection, whole files.
+
+use std::io;
+use std::path::Path;
+
+use memmap2::{Mmap, MmapMut};
+
+/// `length` bytes of zeroed, private, writable memory that is not executable.
+///
+/// # Errors
+/// When the system has no such memory to give.
+pub(crate) fn map_writable(length: usize) -> io::Result<MmapMut> {
+    MmapMut::map_anon(length)
+}
+
+/// Makes `memory` readable and executable and no longer writable, in one step. The kernels of the
+/// supported systems bring the instruction cache up to date when a page becomes executable for the first
+/// time; this one does here.
+///
+/// # Errors
+/// When a policy of the system forbids memory that was written to become executable. The memory is
+/// unmapped then.
+pub(crate) fn protect_executable(memory: MmapMut) -> io::Result<Mmap> {
+    memory.make_exec()
+}
+
+/// The content of the file at `path`.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    std::fs::read(path)
+}
