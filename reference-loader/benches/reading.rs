@@ -1,6 +1,8 @@
 //! How fast files are read: the header alone, a whole file beside an ELF file with as many names, and the
 //! checksum beside the bare CRC.
 
+#![expect(clippy::unwrap_used, reason = "a bench that cannot go on fails")]
+
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -39,7 +41,7 @@ fn scp() -> Vec<u8> {
 }
 
 fn elf() -> Vec<u8> {
-    let mut file = Object::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little.into());
+    let mut file = Object::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
     let segment = file.segment_name(StandardSegment::Text).to_vec();
     let text = file.add_section(segment, b".text".to_vec(), SectionKind::Text);
     file.append_section_data(text, &vec![0xc3; 16 * NAMES], 16);

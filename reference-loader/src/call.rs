@@ -2,8 +2,8 @@
 //!
 //! Arguments and results are the wire types of `harness_protocol`, exact for every bit pattern: integers
 //! are sign-extended by their declared width, floats travel as their bits. What a pointer argument points
-//! to is the business of [`buffer`]; whether a call is *allowed* (declared types, existing function) is
-//! decided by [`crate::Module::call`] in [`declared`].
+//! to is the business of `buffer`; whether a call is *allowed* (declared types, existing function) is
+//! decided by [`Module::call`](crate::Module::call) in `declared`.
 #![expect(unsafe_code, reason = "runs machine code that no compiler has seen")]
 
 mod buffer;

@@ -3,7 +3,7 @@
 //! Written by hand and sharing no decoding code with the spec-driven codec it is compared with. Where the
 //! document is silent it follows the default reading of every choice in `spec/formats/scp.yaml`.
 //!
-//! - Reading: [`parse`] says where everything is, [`validate`] whether all of it is right. Both borrow from
+//! - Reading: [`parse`] says where everything is, [`validate()`] whether all of it is right. Both borrow from
 //!   the file, copy nothing and take every offset as hostile.
 //! - Running: [`Module`] maps the code (never writable and executable at once) and calls its functions by
 //!   their declared types; [`Registry`] keeps modules under their names, with their dependencies, and

@@ -2,41 +2,41 @@
 
 /// What a file says. [`Scp::encode`] fills in sizes, counts and the checksum.
 #[derive(Clone, Debug, Default)]
-pub struct Scp {
-    pub architecture: u8,
-    pub convention: u8,
-    pub flags: u16,
-    pub functions: Vec<Function>,
-    pub types: Vec<Type>,
+pub(crate) struct Scp {
+    pub(crate) architecture: u8,
+    pub(crate) convention: u8,
+    pub(crate) flags: u16,
+    pub(crate) functions: Vec<Function>,
+    pub(crate) types: Vec<Type>,
     /// Name offset and minimum version.
-    pub dependencies: Vec<(u32, u32)>,
+    pub(crate) dependencies: Vec<(u32, u32)>,
     /// Without their NULs.
-    pub strings: Vec<Vec<u8>>,
-    pub slack: Vec<u8>,
-    pub code: Vec<u8>,
+    pub(crate) strings: Vec<Vec<u8>>,
+    pub(crate) slack: Vec<u8>,
+    pub(crate) code: Vec<u8>,
 }
 
 #[derive(Clone, Debug, Default)]
-pub struct Function {
-    pub name: u32,
-    pub entry: u64,
-    pub params: Vec<u8>,
-    pub returns: u8,
-    pub flags: u8,
+pub(crate) struct Function {
+    pub(crate) name: u32,
+    pub(crate) entry: u64,
+    pub(crate) params: Vec<u8>,
+    pub(crate) returns: u8,
+    pub(crate) flags: u8,
 }
 
 #[derive(Clone, Debug, Default)]
-pub struct Type {
-    pub id: u16,
-    pub name: u32,
-    pub size: u32,
+pub(crate) struct Type {
+    pub(crate) id: u16,
+    pub(crate) name: u32,
+    pub(crate) size: u32,
     /// Offset and type code.
-    pub fields: Vec<(u32, u8)>,
+    pub(crate) fields: Vec<(u32, u8)>,
 }
 
 impl Scp {
     /// The bytes of the file.
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut file = b"SCP\0\0\0\x01\0".to_vec();
         file.extend([0; 4]);
         file.extend((self.code.len() as u64).to_le_bytes());
@@ -86,7 +86,7 @@ impl Scp {
 }
 
 /// Writes the checksum of everything but what follows header and code, as far as the file has it.
-pub fn seal(file: &mut [u8]) {
+pub(crate) fn seal(file: &mut [u8]) {
     let word = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap());
     let end = (word(8) as usize).saturating_add(word(12) as usize).min(file.len());
     file[24..28].fill(0);
