@@ -1,0 +1,244 @@
+//! A process with pipes that never block: frames out, frames in, stderr drained.
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use harness_protocol::{PROTOCOL_ENV, PROTOCOL_VERSION, frame};
+
+use crate::limits::{GOODBYE, MAX_STDERR, READ_CHUNK};
+use crate::sys::poll::{self, Interest, set_nonblocking};
+use crate::sys::process::{self, Process};
+use crate::sys::wait::Exit;
+
+use super::incident::{Incident, crash};
+use super::tail::Tail;
+
+/// One running process that speaks frames.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) process: Process,
+    stdin: Option<ChildStdin>,
+    stdout: Option<ChildStdout>,
+    stderr: Option<ChildStderr>,
+    /// Frames to be written, and how much of them has been.
+    outgoing: Vec<u8>,
+    written: usize,
+    /// Bytes that were read, and how much of them has been taken.
+    incoming: Vec<u8>,
+    taken: usize,
+    chunk: Box<[u8]>,
+    stderr_tail: Tail,
+    /// The process closed its stdin.
+    deaf: bool,
+    ended: bool,
+}
+
+/// The command with what every started program gets.
+pub(crate) fn command(words: &[OsString]) -> io::Result<Command> {
+    let missing = || io::Error::new(io::ErrorKind::InvalidInput, "no program to start");
+    let (program, arguments) = words.split_first().ok_or_else(missing)?;
+    let mut command = Command::new(program);
+    command.args(arguments).env(PROTOCOL_ENV, PROTOCOL_VERSION.to_string());
+    Ok(command)
+}
+
+impl Link {
+    /// Starts a process.
+    pub(crate) fn start(words: &[OsString]) -> io::Result<Self> {
+        let mut command = command(words)?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut spawned = process::spawn(&mut command)?;
+        let (stdin, stdout) = (spawned.child.stdin.take(), spawned.child.stdout.take());
+        let stderr = spawned.child.stderr.take();
+        stdin.as_ref().map_or(Ok(()), set_nonblocking)?;
+        stdout.as_ref().map_or(Ok(()), set_nonblocking)?;
+        stderr.as_ref().map_or(Ok(()), set_nonblocking)?;
+        Ok(Self {
+            process: spawned.process,
+            stdin,
+            stdout,
+            stderr,
+            outgoing: Vec::new(),
+            written: 0,
+            incoming: Vec::new(),
+            taken: 0,
+            chunk: vec![0; READ_CHUNK].into_boxed_slice(),
+            stderr_tail: Tail::new(MAX_STDERR),
+            deaf: false,
+            ended: false,
+        })
+    }
+
+    /// The buffer to append frames to; [`exchange`](Self::exchange) writes them.
+    pub(crate) fn outgoing(&mut self) -> &mut Vec<u8> {
+        if self.written == self.outgoing.len() {
+            self.outgoing.clear();
+            self.written = 0;
+        }
+        &mut self.outgoing
+    }
+
+    /// Writes and reads what is possible, waiting at most `timeout` for something to happen.
+    pub(crate) fn exchange(&mut self, timeout: Duration) -> io::Result<()> {
+        self.write_some()?;
+        let pending = self.written < self.outgoing.len();
+        let stdin = match &self.stdin {
+            Some(stdin) if pending => Interest::Write(stdin.as_fd()),
+            _ => Interest::None,
+        };
+        let interests = [
+            Interest::read(self.stdout.as_ref()),
+            Interest::read(self.stderr.as_ref()),
+            self.process.interest(),
+            stdin,
+        ];
+        let [out, err, end, room] = poll::wait(interests, self.process.patience(timeout))?;
+        if room {
+            self.write_some()?;
+        }
+        if err {
+            drain(&mut self.stderr, &mut self.chunk, |bytes| self.stderr_tail.push(bytes))?;
+        }
+        if out {
+            self.read_some()?;
+        }
+        if end || (self.stdout.is_none() && self.process.has_ended()) {
+            self.take_the_rest()?;
+        }
+        Ok(())
+    }
+
+    fn write_some(&mut self) -> io::Result<()> {
+        while let (Some(stdin), Some(rest)) = (&mut self.stdin, self.outgoing.get(self.written..)) {
+            if rest.is_empty() {
+                break;
+            }
+            match stdin.write(rest) {
+                Ok(count) => self.written += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                    self.stdin = None;
+                    self.deaf = true;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// One read: what comes after it makes the next wait return at once.
+    fn read_some(&mut self) -> io::Result<usize> {
+        self.forget_taken();
+        drain(&mut self.stdout, &mut self.chunk, |bytes| self.incoming.extend_from_slice(bytes))
+    }
+
+    fn forget_taken(&mut self) {
+        self.incoming.drain(..self.taken);
+        self.taken = 0;
+    }
+
+    /// After the end: whatever is still in the pipes. The group goes first, so that a grandchild which
+    /// holds them open can add nothing.
+    fn take_the_rest(&mut self) -> io::Result<()> {
+        self.process.finish()?;
+        self.ended = true;
+        while self.read_some()? > 0 {}
+        while drain(&mut self.stderr, &mut self.chunk, |bytes| self.stderr_tail.push(bytes))? > 0 {}
+        Ok(())
+    }
+
+    /// The next complete frame's body.
+    pub(crate) fn next_frame(&mut self) -> Result<Option<&[u8]>, Incident> {
+        let rest = self.incoming.get(self.taken..).unwrap_or_default();
+        let Some((prefix, rest)) = rest.split_first_chunk::<4>() else { return Ok(None) };
+        let length = frame::body_length(*prefix).map_err(|error| {
+            let seen = [prefix, rest.get(..rest.len().min(60)).unwrap_or_default()].concat();
+            let seen = String::from_utf8_lossy(&seen).escape_debug().to_string();
+            Incident::Protocol(format!("{error}; stdout goes on with \"{seen}\""))
+        })?;
+        if rest.len() < length {
+            return Ok(None);
+        }
+        let start = self.taken + 4;
+        self.taken = start + length;
+        Ok(self.incoming.get(start..start + length))
+    }
+
+    /// Bytes that were read and are no complete frame.
+    pub(crate) fn leftover(&self) -> usize {
+        self.incoming.len() - self.taken
+    }
+
+    /// Whether there will be no more frames.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.ended || self.stdout.is_none()
+    }
+
+    /// Whether the process closed its stdin.
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.deaf
+    }
+
+    /// What it means that there will be no more frames while some are owed.
+    pub(crate) fn end(&mut self) -> Incident {
+        if !self.ended && !self.process.ends_within(GOODBYE) {
+            return Incident::Protocol("it closed its stdout and went on running".into());
+        }
+        match self.take_the_rest().and_then(|()| self.process.finish()) {
+            Ok(exit) if self.leftover() > 0 && exit.status.success() => {
+                Incident::Protocol("stdout ended inside a frame".into())
+            }
+            Ok(exit) => Incident::Died(crash(&exit, &self.stderr_tail)),
+            Err(error) => Incident::Protocol(format!("its end was not seen: {error}")),
+        }
+    }
+
+    /// Closes stdin once everything is written and waits for the end, at most [`GOODBYE`]. `None` when it
+    /// had to be killed. Frames that arrive meanwhile can still be taken.
+    pub(crate) fn close(&mut self) -> io::Result<Option<Exit>> {
+        let deadline = Instant::now() + GOODBYE;
+        while !self.ended {
+            if self.written == self.outgoing.len() {
+                self.stdin = None;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                self.process.finish()?;
+                return Ok(None);
+            }
+            self.exchange(left)?;
+        }
+        self.process.finish().map(Some)
+    }
+
+    /// The end of stderr.
+    pub(crate) fn stderr(&self) -> &Tail {
+        &self.stderr_tail
+    }
+}
+
+/// One read from `source` into `chunk`, handed to `take`; the bytes read. The source is gone at its end.
+pub(crate) fn drain(
+    source: &mut Option<impl Read>,
+    chunk: &mut [u8],
+    mut take: impl FnMut(&[u8]),
+) -> io::Result<usize> {
+    let Some(stream) = source else { return Ok(0) };
+    match stream.read(chunk) {
+        Ok(0) => {
+            *source = None;
+            Ok(0)
+        }
+        Ok(count) => {
+            take(chunk.get(..count).unwrap_or_default());
+            Ok(count)
+        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+        Err(error) => Err(error),
+    }
+}

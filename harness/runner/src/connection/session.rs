@@ -1,0 +1,378 @@
+//! One conversation with one process: hello, cases in flight, replies matched by sequence number.
+//!
+//! A session reports incidents; whose fault they are is decided by the worker.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::io;
+use std::time::{Duration, Instant};
+
+use harness_protocol::{Describe, PROTOCOL_VERSION, Reply, ToLoader, Vector, frame};
+use nix::unistd::Pid;
+
+use crate::limits::{MAX_QUOTED, TICK};
+use crate::sys::wait::Exit;
+
+use super::incident::{Incident, crash};
+use super::link::Link;
+use super::reply::{self, Frame};
+
+/// Sequence numbers. They rise, but not by one: a loader that counts by itself instead of echoing, or
+/// echoes its neighbour's number, never hits a number that is in flight.
+#[derive(Debug)]
+pub(crate) struct Sequence(u64);
+
+impl Sequence {
+    const STEP: u64 = 7;
+
+    pub(crate) fn new() -> Self {
+        Self(1_000)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 += Self::STEP;
+        self.0
+    }
+}
+
+/// A case that was sent and not answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Flight {
+    /// Index of the vector.
+    pub(crate) index: usize,
+    seq: u64,
+    bytes: usize,
+}
+
+/// What a session heard.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// The answer to the case of the vector with this index.
+    Reply { index: usize, reply: Box<Reply>, duration: Duration },
+    /// Nothing yet.
+    Nothing,
+}
+
+/// How a process ended after bye.
+#[derive(Debug)]
+pub(crate) enum Farewell {
+    /// By itself.
+    Exited(Exit),
+    /// It had to be killed.
+    Killed,
+}
+
+/// A process that answered hello.
+#[derive(Debug)]
+pub(crate) struct Session {
+    link: Link,
+    describe: Describe,
+    flights: VecDeque<Flight>,
+    bytes_in_flight: usize,
+    /// Since when the first of `flights` is the oldest unanswered case.
+    oldest_since: Instant,
+    last_answered: Option<u64>,
+    deadline: Duration,
+}
+
+impl Session {
+    /// Starts a process and greets it.
+    pub(crate) fn open(
+        words: &[OsString],
+        greeting: &Greeting,
+    ) -> io::Result<Result<Self, Incident>> {
+        let mut link = Link::start(words)?;
+        link.process.limit(None);
+        let hello = ToLoader::Hello {
+            protocol: PROTOCOL_VERSION,
+            harness: greeting.harness_version.clone(),
+        };
+        link.outgoing().extend(frame::encode(&hello).map_err(io::Error::other)?);
+        let mut session = Self {
+            link,
+            describe: Describe::default(),
+            flights: VecDeque::new(),
+            bytes_in_flight: 0,
+            oldest_since: Instant::now(),
+            last_answered: None,
+            deadline: greeting.case_deadline,
+        };
+        Ok(session.shake_hands(greeting)?.map(|describe| {
+            session.describe = describe;
+            // Only now: a sanitizer's shadow memory or a runtime's heap is reserved before hello.
+            let mapped = session.link.process.mapped_bytes().unwrap_or(0);
+            session
+                .link
+                .process
+                .limit(greeting.address_space.map(|cap| cap.saturating_add(mapped)));
+            session
+        }))
+    }
+
+    fn shake_hands(&mut self, greeting: &Greeting) -> io::Result<Result<Describe, Incident>> {
+        let deadline = Instant::now() + greeting.handshake;
+        loop {
+            match self.link.next_frame().map(|body| body.map(reply::parse)) {
+                Err(incident) => return Ok(Err(incident)),
+                Ok(Some(Ok(Frame::Hello(describe)))) => return Ok(Ok(describe)),
+                Ok(Some(Ok(Frame::Result(_)))) => {
+                    return Ok(Err(Incident::Protocol("a result came before hello".into())));
+                }
+                Ok(Some(Err(text))) => return Ok(Err(Incident::Protocol(text))),
+                Ok(None) if self.link.is_finished() => return Ok(Err(self.link.end())),
+                Ok(None) => {}
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || greeting.is_stopped() {
+                return Ok(Err(Incident::Hung(greeting.handshake)));
+            }
+            self.link.exchange(left.min(TICK))?;
+        }
+    }
+
+    /// What the process said about itself.
+    pub(crate) fn describe(&self) -> &Describe {
+        &self.describe
+    }
+
+    /// The process.
+    pub(crate) fn pid(&self) -> Pid {
+        self.link.process.pid()
+    }
+
+    /// Cases in flight, oldest first.
+    pub(crate) fn in_flight(&self) -> impl ExactSizeIterator<Item = usize> {
+        self.flights.iter().map(|flight| flight.index)
+    }
+
+    /// Bytes of frames in flight.
+    pub(crate) fn bytes_in_flight(&self) -> usize {
+        self.bytes_in_flight
+    }
+
+    /// Queues one case; [`hear`](Self::hear) sends it.
+    pub(crate) fn send(&mut self, index: usize, case: &Question<'_>, sequence: &mut Sequence) {
+        let seq = sequence.next();
+        if self.flights.is_empty() {
+            self.oldest_since = Instant::now();
+        }
+        let outgoing = self.link.outgoing();
+        let before = outgoing.len();
+        case.append_frame(seq, outgoing);
+        let bytes = outgoing.len() - before;
+        self.bytes_in_flight += bytes;
+        self.flights.push_back(Flight { index, seq, bytes });
+    }
+
+    /// Sends what is queued and waits a little for one answer.
+    pub(crate) fn hear(&mut self) -> Result<Heard, Incident> {
+        if let Some(heard) = self.take_reply()? {
+            return Ok(heard);
+        }
+        let waited = self.oldest_since.elapsed();
+        let left = self.deadline.saturating_sub(waited);
+        self.link.exchange(left.min(TICK)).map_err(|error| {
+            Incident::Protocol(format!("the pipes to the process failed: {error}"))
+        })?;
+        if let Some(heard) = self.take_reply()? {
+            return Ok(heard);
+        }
+        if self.link.is_finished() {
+            return Err(self.link.end());
+        }
+        if !self.flights.is_empty() && self.oldest_since.elapsed() >= self.deadline {
+            return Err(self.overdue());
+        }
+        Ok(Heard::Nothing)
+    }
+
+    fn overdue(&self) -> Incident {
+        let millis = self.deadline.as_millis();
+        match self.link.leftover() {
+            _ if self.link.is_deaf() => Incident::Protocol(format!(
+                "it closed its stdin and did not answer within {millis} ms"
+            )),
+            0 => Incident::Hung(self.deadline),
+            _ => Incident::Protocol(format!("a frame stayed incomplete for {millis} ms")),
+        }
+    }
+
+    fn take_reply(&mut self) -> Result<Option<Heard>, Incident> {
+        let Some(body) = self.link.next_frame()? else { return Ok(None) };
+        let reply = match reply::parse(body).map_err(Incident::Protocol)? {
+            Frame::Result(reply) => reply,
+            Frame::Hello(_) => return Err(Incident::Protocol("it said hello again".into())),
+        };
+        let Some(place) = self.flights.iter().position(|flight| flight.seq == reply.seq) else {
+            return Err(Incident::Protocol(self.stray(&reply)));
+        };
+        let Some(flight) = self.flights.remove(place) else { return Ok(None) };
+        reply::check(&reply).map_err(|text| {
+            // The culprit is known: it goes back to the front, where the worker looks for it.
+            self.flights.push_front(flight);
+            Incident::Protocol(text)
+        })?;
+        self.bytes_in_flight -= flight.bytes;
+        self.last_answered = Some(flight.seq);
+        let now = Instant::now();
+        let duration = now.saturating_duration_since(self.oldest_since);
+        if place == 0 {
+            self.oldest_since = now;
+        }
+        Ok(Some(Heard::Reply { index: flight.index, reply: Box::new(reply), duration }))
+    }
+
+    fn stray(&self, reply: &Reply) -> String {
+        if self.last_answered == Some(reply.seq) {
+            return format!("sequence number {} was answered twice", reply.seq);
+        }
+        let asked: Vec<_> = self.flights.iter().take(3).map(|f| f.seq.to_string()).collect();
+        let asked = if asked.is_empty() { "nothing".into() } else { asked.join(", ") };
+        format!("a reply to sequence number {} came, asked was {asked}", reply.seq)
+    }
+
+    /// Says bye and waits for the end. An answer to nothing that arrives meanwhile is an incident, and so
+    /// is death by a signal.
+    pub(crate) fn close(mut self) -> Result<Farewell, Incident> {
+        if let Ok(bye) = frame::encode(&ToLoader::Bye) {
+            self.link.outgoing().extend(bye);
+        }
+        let exit = self.link.close().map_err(|error| Incident::Protocol(error.to_string()))?;
+        while let Some(heard) = self.take_reply()? {
+            if let Heard::Reply { .. } = heard {
+                return Err(Incident::Protocol("it answered after bye".into()));
+            }
+        }
+        if self.link.leftover() > 0 {
+            let count = self.link.leftover();
+            return Err(Incident::Protocol(format!(
+                "{count} stray bytes on stdout after the answer"
+            )));
+        }
+        match exit {
+            Some(exit) if exit.status.code().is_none() => {
+                Err(Incident::Died(crash(&exit, self.link.stderr())))
+            }
+            Some(exit) => Ok(Farewell::Exited(exit)),
+            None => Ok(Farewell::Killed),
+        }
+    }
+}
+
+/// What every new process of a run is told, and how long it may take.
+#[derive(Clone)]
+pub(crate) struct Greeting {
+    pub(crate) harness_version: String,
+    pub(crate) handshake: Duration,
+    pub(crate) case_deadline: Duration,
+    pub(crate) address_space: Option<u64>,
+    pub(crate) stop: Option<std::sync::Arc<std::sync::atomic::AtomicBool>>,
+}
+
+impl Greeting {
+    fn is_stopped(&self) -> bool {
+        let stop = self.stop.as_ref();
+        stop.is_some_and(|stop| stop.load(std::sync::atomic::Ordering::Relaxed))
+    }
+}
+
+/// A vector as it is asked. The bytes are turned into hexadecimal straight into the pipe's buffer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Question<'a> {
+    pub(crate) format: &'a str,
+    pub(crate) vector: &'a Vector,
+}
+
+impl Question<'_> {
+    /// Bytes of the frame, at most.
+    pub(crate) fn frame_size(&self) -> usize {
+        let call = self.vector.call.as_ref().and_then(|call| serde_json::to_string(call).ok());
+        2 * self.vector.bytes.0.len() + self.format.len() + call.map_or(0, |c| c.len()) + MAX_QUOTED
+    }
+
+    /// Appends the frame of `ToLoader::Case`, byte for byte what serde would write.
+    fn append_frame(&self, seq: u64, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend([0; 4]);
+        out.extend(format!("{{\"type\":\"case\",\"seq\":{seq},\"format\":").into_bytes());
+        append_json(out, &self.format);
+        out.extend(b",\"want\":");
+        append_json(out, &self.vector.want);
+        out.extend(b",\"bytes\":\"");
+        append_hex(out, &self.vector.bytes.0);
+        out.push(b'"');
+        if let Some(call) = &self.vector.call {
+            out.extend(b",\"call\":");
+            append_json(out, call);
+        }
+        out.push(b'}');
+        let length = u32::try_from(out.len() - start - 4).unwrap_or(u32::MAX);
+        if let Some(prefix) = out.get_mut(start..start + 4) {
+            prefix.copy_from_slice(&length.to_le_bytes());
+        }
+    }
+}
+
+fn append_json(out: &mut Vec<u8>, value: &impl serde::Serialize) {
+    // Writing to a Vec does not fail, and none of these types has a failing serialiser.
+    let written = serde_json::to_writer(out, value);
+    debug_assert!(written.is_ok());
+}
+
+fn append_hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    let start = out.len();
+    out.resize(start + 2 * bytes.len(), 0);
+    let encoded = out.get_mut(start..).map(|room| hex::encode_to_slice(bytes, room));
+    debug_assert!(matches!(encoded, Some(Ok(()))));
+}
+
+#[cfg(test)]
+mod tests {
+    use harness_protocol::{Argument, Call, Case, Expect, TypeName, Want};
+
+    use super::*;
+
+    #[test]
+    fn the_frame_is_what_serde_writes() {
+        let call = Call {
+            function: "a\"b".into(),
+            args: vec![Argument::Int8 { value: -1 }],
+            returns: TypeName::Void,
+        };
+        let vector: Vector = Vector {
+            id: "scp/x".into(),
+            rule: None,
+            base: String::new(),
+            edit: String::new(),
+            want: Want::Call,
+            bytes: vec![0, 0xff, 0x10].into(),
+            call: Some(call.clone()),
+            expect: Expect {
+                stages: vec![],
+                rule: None,
+                offset: None,
+                model: None,
+                result: None,
+                buffers: vec![],
+            },
+            readings: Default::default(),
+            needs: Default::default(),
+            observe: vec![],
+            twin: None,
+            level: Default::default(),
+            why: String::new(),
+        };
+        let case = Case {
+            seq: 1_234_567,
+            format: "scp".into(),
+            want: Want::Call,
+            bytes: vector.bytes.clone(),
+            call: Some(call),
+        };
+        let mut written = Vec::new();
+        let question = Question { format: "scp", vector: &vector };
+        question.append_frame(1_234_567, &mut written);
+        assert_eq!(written, frame::encode(&ToLoader::Case(case)).unwrap());
+        assert!(written.len() <= question.frame_size());
+    }
+}

@@ -1,0 +1,72 @@
+//! Every cap of the runner, with its reason.
+
+use std::time::Duration;
+
+/// How long a program may take to answer hello. A JVM or a Python program with large imports needs a
+/// second on a busy machine; a one-shot loader that waits on stdin costs this once per run.
+pub const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// How long one case may take. Loading a vector takes microseconds; two seconds pass only in a loop.
+pub const DEADLINE: Duration = Duration::from_secs(2);
+
+/// How long a process that closed its stdout, or was told bye, may take to exit before it is killed.
+pub const GOODBYE: Duration = Duration::from_millis(500);
+
+/// How often a process that fails the handshake in the middle of a run is started anew. Once can be an
+/// accident of a busy machine, three times in a row is the loader.
+pub const HANDSHAKE_ATTEMPTS: u32 = 3;
+
+/// Longest wait without looking at the stop flag.
+pub const TICK: Duration = Duration::from_millis(50);
+
+/// How often an observed one-shot process is asked whether it stopped: `ptrace` stops wake no `poll`.
+pub const TRACE_TICK: Duration = Duration::from_millis(1);
+
+/// Most cases that are in flight in one process. Enough to hide the round trip; small enough that
+/// repeating them one at a time after a crash costs about as much as the restart.
+pub const MAX_IN_FLIGHT: usize = 64;
+
+/// Most bytes of frames in flight in one process. Four pipe buffers: more only fills memory.
+pub const MAX_IN_FLIGHT_BYTES: usize = 256 << 10;
+
+/// Bytes that are read from a pipe at once: what a Linux pipe holds.
+pub const READ_CHUNK: usize = 64 << 10;
+
+/// What is kept of a process's stderr: the end, where the reason stands.
+pub const MAX_STDERR: usize = 64 << 10;
+
+/// What a crash record keeps of that: a sanitizer report, but not a thousand of them at 64 KiB each.
+pub const MAX_CRASH_STDERR: usize = 16 << 10;
+
+/// What is kept of a one-shot loader's stdout. Its last line may be a reply with a decoded model.
+pub const MAX_STDOUT: usize = 1 << 20;
+
+/// Most address space of a loader, in bytes: beyond what it had mapped when it said hello (pipe) or in
+/// all (one-shot). A loader that believes a count of 0xFFFFFFFF entries fails to allocate instead of
+/// taking the machine down; honest loaders of these formats need a few MiB.
+pub const MAX_ADDRESS_SPACE: u64 = 4 << 30;
+
+/// Most resident memory of a one-shot loader, in KiB: no vector decodes to a thousandth of 1 GiB.
+pub const MAX_RSS_KIB: u64 = 1 << 20;
+
+/// Claimed skips above this share of the vectors that apply fail the run. A loader may be unable to try
+/// a vector now and then; one that turns its failures into skips is found out (a real suite printed
+/// "PASSED: 29 successes, 1823 skipped").
+pub const MAX_CLAIMED_SKIP_PERCENT: usize = 10;
+
+/// A deviation that matches more vectors than this must say `broad: true`: a short glob must not swallow
+/// failures that its author never saw. One rule has at most a handful of vectors per field.
+pub const MAX_DEVIATION_MATCHES: usize = 20;
+
+/// Vectors that a choice must touch before their failures are read as another reading of it. One could
+/// be a coincidence.
+pub const MIN_READING_EVIDENCE: usize = 2;
+
+/// Longest model or value that is kept in a result or quoted in a cause, in bytes.
+pub const MAX_QUOTED: usize = 160;
+
+/// Largest model that a result keeps, in bytes of JSON.
+pub const MAX_KEPT_MODEL: usize = 4096;
+
+/// Deepest model that is compared. A recursive comparison must not follow a hostile reply down.
+pub const MAX_MODEL_DEPTH: usize = 64;
