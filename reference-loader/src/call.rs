@@ -73,10 +73,10 @@ pub unsafe fn invoke(
     call: &Call,
 ) -> Result<CallOutcome, CallError> {
     // SAFETY: the caller's three promises are this function's own; `C` is the convention they name.
-    unsafe { invoke_as(Convention::C, entry, image, call) }
+    unsafe { invoke_as(Convention::C, entry, image, &call.args, call.returns) }
 }
 
-/// Calls `entry` by `convention`; otherwise as [`invoke`].
+/// Calls `entry` with `args` by `convention`, for a result of type `returns`; otherwise as [`invoke`].
 ///
 /// # Errors
 /// As [`invoke`].
@@ -87,32 +87,36 @@ pub unsafe fn invoke_as(
     convention: Convention,
     entry: *const c_void,
     image: Range<usize>,
-    call: &Call,
+    args: &[Argument],
+    returns: TypeName,
 ) -> Result<CallOutcome, CallError> {
     if entry.is_null() {
         return Err(CallError::NullEntry);
     }
-    let cif = interface(convention, call)?;
-    let mut buffers = Buffers::of(&call.args);
+    let cif = interface(convention, args, returns)?;
+    let mut buffers = Buffers::of(args);
     let addresses = buffers.addresses();
-    let args: Vec<Arg<'_>> =
-        call.args.iter().zip(&addresses).map(|(arg, address)| slot(arg, address)).collect();
+    let slots: Vec<Arg<'_>> =
+        args.iter().zip(&addresses).map(|(argument, address)| slot(argument, address)).collect();
     let mut register = 0_u64;
-    let result = if call.returns == TypeName::Void { Ret::void() } else { Ret::new(&mut register) };
-    // SAFETY: `entry` is a function of the signature of `call` and may run with these arguments: the
-    // caller's promise. `cif` was prepared above from that same `call`, and `args` holds one slot of the
-    // matching width per parameter, borrowed from `call` and `addresses`, which live to the end of this
-    // function. No declared result is wider than `register`, which libffi fills up to a whole register.
-    // The buffers are owned by `buffers`, untouched until the callee is done.
-    unsafe { cif.call_return_into(CodePtr::from_ptr(entry), &args, result) };
-    let returned = decode(call.returns, register, |address| classify(address, &buffers, &image));
+    let result = if returns == TypeName::Void { Ret::void() } else { Ret::new(&mut register) };
+    // SAFETY: `entry` is a function of this signature and may run with these arguments: the caller's
+    // promise. `cif` was prepared above from that same signature, and `slots` holds one slot of the matching
+    // width per parameter, borrowed from `args` and `addresses`, which live to the end of this function. No
+    // declared result is wider than `register`, which libffi fills up to a whole register. The memory behind
+    // `addresses` is owned by `buffers`, which nobody touches until the callee is done.
+    unsafe { cif.call_return_into(CodePtr::from_ptr(entry), &slots, result) };
+    let returned = decode(returns, register, |address| classify(address, &buffers, &image));
     Ok(CallOutcome { returned, buffers: buffers.into_bytes() })
 }
 
-fn interface(convention: Convention, call: &Call) -> Result<Cif, CallError> {
-    let params = call.args.iter().map(|argument| ffi_type(argument.type_name()));
-    Cif::try_new_with_abi(params, ffi_type(call.returns), abi(convention))
-        .map_err(CallError::Signature)
+fn interface(
+    convention: Convention,
+    args: &[Argument],
+    returns: TypeName,
+) -> Result<Cif, CallError> {
+    let params = args.iter().map(|argument| ffi_type(argument.type_name()));
+    Cif::try_new_with_abi(params, ffi_type(returns), abi(convention)).map_err(CallError::Signature)
 }
 
 #[cfg(target_arch = "x86")]

@@ -1,8 +1,6 @@
 //! Calls by the signature that a module declares.
 
-use std::sync::Arc;
-
-use harness_protocol::{Argument, Call};
+use harness_protocol::Argument;
 
 use super::{CallError, CallOutcome, invoke_as};
 use crate::error::Error;
@@ -26,11 +24,10 @@ impl Module {
         let failed = |source| Error::Call { function: name.into(), source };
         let entry = self.entry_offset(name).and_then(|offset| self.image().entry(offset));
         let entry = entry.ok_or_else(|| failed(CallError::NullEntry))?;
-        let call = Call { function: name.into(), args: args.to_vec(), returns };
         // SAFETY: `entry` lies in the image of `self`, which stays mapped and executable as long as `self`
-        // is borrowed. `check` compared `call` with the declared signature; that the code follows its
+        // is borrowed. `check` compared `args` with the declared signature; that the code follows its
         // declarations, stays within its memory and returns is this function's own contract.
-        unsafe { invoke_as(self.convention(), entry, self.image().addresses(), &call) }
+        unsafe { invoke_as(self.convention(), entry, self.image().addresses(), args, returns) }
             .map_err(failed)
     }
 }
@@ -45,8 +42,7 @@ impl Function {
     /// # Safety
     /// As [`Module::call`]; if several threads call at once, the code is fit for that.
     pub unsafe fn call(&self, args: &[Argument]) -> Result<CallOutcome, Error> {
-        let module = Arc::clone(self.module());
-        // SAFETY: this function's own contract.
-        unsafe { module.call(self.name(), args) }
+        // SAFETY: this function's own contract. `self` owns a share of the module.
+        unsafe { self.module().call(self.name(), args) }
     }
 }

@@ -1,15 +1,15 @@
 //! Which names were seen already, by their bytes.
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)]
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 
 use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::strings::Strings;
 
-/// A set of names. It stores offsets, not text: four bytes a name. The hash is seeded anew in every
-/// process, so that a file cannot be made to collide.
+/// A set of names. It stores offsets, not text: four bytes a name. The hash is seeded per process, so that
+/// no file can be prepared whose names collide.
 pub(super) struct Names<'a> {
     strings: Strings<'a>,
     seen: HashTable<u32>,
@@ -30,8 +30,8 @@ impl<'a> Names<'a> {
         let Self { strings, seen, hasher } = self;
         let Some(name) = strings.at(name_offset) else { return true };
         let same = |other: &u32| *other == name_offset || strings.at(*other) == Some(name);
-        let rehash = |other: &u32| hasher.hash_one(strings.at(*other));
-        match seen.entry(hasher.hash_one(Some(name)), same, rehash) {
+        let rehash = |other: &u32| hash(hasher, strings.at(*other).unwrap_or_default());
+        match seen.entry(hash(hasher, name), same, rehash) {
             Entry::Occupied(_) => false,
             Entry::Vacant(place) => {
                 place.insert(name_offset);
@@ -39,4 +39,11 @@ impl<'a> Names<'a> {
             }
         }
     }
+}
+
+#[inline]
+fn hash(hasher: &DefaultHashBuilder, name: &[u8]) -> u64 {
+    let mut hash = hasher.build_hasher();
+    hash.write(name);
+    hash.finish()
 }
