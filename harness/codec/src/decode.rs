@@ -1,0 +1,367 @@
+//! Bytes to a model and the list of violated rules.
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)]
+
+use blobspec::Format;
+use blobspec::format::{
+    ArrayCount, Check, Content, Count, CountSource, Element, Endian, Extent, Field, FieldType,
+    Operand, Region, Rule, Scalar,
+};
+
+use crate::evaluate::Context;
+use crate::limits::{MAX_FILE, MAX_KEPT_PER_RULE};
+use crate::model::{Model, Node, RegionNode, Span, Value};
+use crate::rules::{self, Sink};
+use crate::violation::{Verdict, Violation};
+
+/// A file, decoded as far as it goes.
+#[derive(Clone, Debug)]
+pub struct Decoded {
+    /// The regions that decoded.
+    pub model: Model,
+    /// Violations ordered by stage, order of the rules in the spec, and offset. At most
+    /// [`MAX_KEPT_PER_RULE`] of each rule.
+    pub violations: Vec<Violation>,
+    /// Verdict of the first violation.
+    pub verdict: Verdict,
+    /// Rules that were evaluated on at least one element, in spec order: what this file exercises.
+    pub exercised: Vec<usize>,
+}
+
+impl Decoded {
+    /// The distinct violated rules, in order.
+    #[must_use]
+    pub fn violated_rules(&self) -> Vec<usize> {
+        let mut rules: Vec<usize> =
+            self.violations.iter().map(|violation| violation.rule).collect();
+        rules.dedup();
+        rules
+    }
+}
+
+/// Decodes `file` and checks every active rule of `format`.
+///
+/// Total: any bytes give a result. A file over [`MAX_FILE`] bytes is cut there and so breaks a bounds rule
+/// (callers that read files refuse it before).
+#[must_use]
+pub fn decode(format: &Format, file: &[u8]) -> Decoded {
+    let file = file.get(..MAX_FILE).unwrap_or(file);
+    let mut sink = Sink::new(format);
+    let model = Decoder { format, file, model: Model::default() }.run(&mut sink);
+    if sink.violations.is_empty() {
+        let context = Context { format, file, model: &model };
+        for (index, rule) in
+            format.rules.iter().enumerate().filter(|(_, rule)| rule.active && !rule.gate)
+        {
+            sink.rule = index;
+            rules::check(&context, rule, &mut sink);
+        }
+    }
+    let Sink { mut violations, exercised, .. } = sink;
+    violations.sort_by_key(|v| (format.rules.get(v.rule).map(|rule| rule.stage), v.rule, v.offset));
+    let verdict = Verdict::of(format, &violations);
+    let exercised =
+        exercised.iter().enumerate().filter(|(_, seen)| **seen).map(|(rule, _)| rule).collect();
+    Decoded { model, violations, verdict, exercised }
+}
+
+/// Why decoding stops: the bytes of a region end at this offset.
+struct RanOut {
+    at: usize,
+}
+
+struct Decoder<'a> {
+    format: &'a Format,
+    file: &'a [u8],
+    model: Model,
+}
+
+impl<'a> Decoder<'a> {
+    fn run(mut self, sink: &mut Sink) -> Model {
+        let mut end = 0;
+        for (index, region) in self.format.regions.iter().enumerate() {
+            sink.exercise_bounds(self.format, index);
+            match self.region(region, end) {
+                Ok(node) => {
+                    end = node.span.range().end;
+                    self.model.regions.push(node);
+                }
+                Err(RanOut { at }) => {
+                    self.report_bounds(index, region, at, sink);
+                    break;
+                }
+            }
+            if self.gates(index, sink) {
+                break;
+            }
+        }
+        self.model
+    }
+
+    /// Checks the gates on a region that has just been decoded; whether one is violated.
+    fn gates(&self, region: usize, sink: &mut Sink) -> bool {
+        let context = Context { format: self.format, file: self.file, model: &self.model };
+        let on_region =
+            |rule: &Rule| rule.active && rule.gate && rules::looks_at(&rule.check) == Some(region);
+        for (index, rule) in
+            self.format.rules.iter().enumerate().filter(|(_, rule)| on_region(rule))
+        {
+            if matches!(rule.check, Check::Bounds { .. }) {
+                continue;
+            }
+            sink.rule = index;
+            rules::check(&context, rule, sink);
+            if !sink.violations.is_empty() {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn report_bounds(&self, index: usize, region: &Region, at: usize, sink: &mut Sink) {
+        let bounds =
+            |rule: &Rule| matches!(rule.check, Check::Bounds { region } if region == index);
+        sink.rule = self.format.rules.iter().position(bounds).unwrap_or_default();
+        let offset = u64::try_from(at).unwrap_or(u64::MAX);
+        sink.report(offset, || {
+            format!("{} runs past its end: nothing fits at {offset:#x}", region.name)
+        });
+    }
+
+    fn operand(&self, operand: &Operand) -> Option<u64> {
+        Context { format: self.format, file: self.file, model: &self.model }.operand(operand, &[])
+    }
+
+    fn position(&self, operand: &Operand) -> usize {
+        self.operand(operand).and_then(|value| usize::try_from(value).ok()).unwrap_or(usize::MAX)
+    }
+
+    fn region(&self, region: &Region, previous_end: usize) -> Result<RegionNode, RanOut> {
+        let start = region.at.as_ref().map_or(previous_end, |at| self.position(at));
+        let limit = region
+            .limit
+            .as_ref()
+            .map_or(self.file.len(), |limit| self.position(limit))
+            .min(self.file.len());
+        let mut cursor = Cursor { decoder: self, at: start, limit };
+        let count = cursor.prefix(region)?;
+        let node = cursor.content(region, count.as_ref().and_then(Node::number))?;
+        Ok(RegionNode { span: Span::new(start, cursor.at), count, node })
+    }
+}
+
+struct Cursor<'a> {
+    decoder: &'a Decoder<'a>,
+    at: usize,
+    limit: usize,
+}
+
+impl Cursor<'_> {
+    fn take(&mut self, length: usize) -> Result<(Span, &[u8]), RanOut> {
+        let end = self
+            .at
+            .checked_add(length)
+            .filter(|end| *end <= self.limit)
+            .ok_or(RanOut { at: self.at })?;
+        let bytes = self.decoder.file.get(self.at..end).ok_or(RanOut { at: self.at })?;
+        let span = Span::new(self.at, end);
+        self.at = end;
+        Ok((span, bytes))
+    }
+
+    fn scalar(&mut self, scalar: Scalar) -> Result<Node, RanOut> {
+        let endian = self.decoder.format.endian;
+        let (span, bytes) = self.take(usize::from(scalar.width))?;
+        let value = integer(bytes, endian);
+        let value = if scalar.signed {
+            Value::Int(sign_extend(value, scalar.width))
+        } else {
+            Value::Uint(value)
+        };
+        Ok(Node { span, value })
+    }
+
+    fn prefix(&mut self, region: &Region) -> Result<Option<Node>, RanOut> {
+        match region.count().map(|count| &count.source) {
+            Some(CountSource::Prefix(width)) => self.unsigned(*width).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn unsigned(&mut self, width: u8) -> Result<Node, RanOut> {
+        self.scalar(Scalar { width, signed: false, meaning: blobspec::format::Meaning::Number })
+    }
+
+    fn content(&mut self, region: &Region, prefix: Option<u64>) -> Result<Node, RanOut> {
+        match &region.content {
+            Content::Record(record) => self.record(*record),
+            Content::Array { record, count } => {
+                let number = self.number(count, prefix);
+                self.list(count, number, |cursor| cursor.record(*record))
+            }
+            Content::Strings { count, .. } => {
+                let number = self.number(count, prefix);
+                self.list(count, number, Self::string)
+            }
+            Content::Bytes(extent) => {
+                let length = self.length(extent);
+                self.take(length).map(|(span, _)| Node { span, value: Value::Bytes })
+            }
+            Content::Stream { opcodes, extent } => {
+                let length = self.length(extent);
+                self.stream(*opcodes, length)
+            }
+        }
+    }
+
+    /// The number of elements; `None`: as many as fit.
+    fn number(&self, count: &Count, prefix: Option<u64>) -> Option<u64> {
+        match &count.source {
+            CountSource::Prefix(_) => prefix,
+            CountSource::Operand(operand) => Some(self.decoder.operand(operand).unwrap_or(0)),
+            CountSource::Rest => None,
+        }
+    }
+
+    /// Decodes elements one by one, so that nothing is reserved for a count whose bytes do not exist.
+    fn list(
+        &mut self,
+        count: &Count,
+        number: Option<u64>,
+        mut element: impl FnMut(&mut Self) -> Result<Node, RanOut>,
+    ) -> Result<Node, RanOut> {
+        let start = self.at;
+        let mut elements = Vec::new();
+        let enough = |elements: &Vec<Node>, at: usize| match (number, count.bytes) {
+            (Some(bytes), true) => {
+                u64::try_from(at.saturating_sub(start)).unwrap_or(u64::MAX) >= bytes
+            }
+            (Some(number), false) => u64::try_from(elements.len()).unwrap_or(u64::MAX) >= number,
+            (None, _) => false,
+        };
+        while !enough(&elements, self.at) {
+            let before = self.at;
+            match element(self) {
+                Ok(node) => elements.push(node),
+                Err(_) if number.is_none() => {
+                    self.at = before;
+                    break;
+                }
+                Err(ran_out) => return Err(ran_out),
+            }
+            if self.at == before {
+                break; // an element without bytes: more of them say nothing
+            }
+        }
+        elements.shrink_to_fit();
+        Ok(Node { span: Span::new(start, self.at), value: Value::List(elements) })
+    }
+
+    fn string(&mut self) -> Result<Node, RanOut> {
+        let rest = self.decoder.file.get(self.at..self.limit).unwrap_or_default();
+        let length = rest.iter().position(|byte| *byte == 0).ok_or(RanOut { at: self.at })?;
+        self.take(length.saturating_add(1)).map(|(span, _)| Node { span, value: Value::Bytes })
+    }
+
+    fn length(&self, extent: &Extent) -> usize {
+        match extent {
+            Extent::Size(size) => self.decoder.position(size),
+            Extent::Until(until) => {
+                self.decoder.position(until).min(self.limit).saturating_sub(self.at)
+            }
+            Extent::Rest => self.limit.saturating_sub(self.at),
+        }
+    }
+
+    fn record(&mut self, record: usize) -> Result<Node, RanOut> {
+        let start = self.at;
+        let fields = self
+            .decoder
+            .format
+            .records
+            .get(record)
+            .map(|record| record.fields.as_slice())
+            .unwrap_or_default();
+        let mut nodes = Vec::with_capacity(fields.len());
+        for field in fields {
+            let node = self.field(field, &nodes)?;
+            nodes.push(node);
+        }
+        Ok(Node { span: Span::new(start, self.at), value: Value::Record(nodes) })
+    }
+
+    fn field(&mut self, field: &Field, earlier: &[Node]) -> Result<Node, RanOut> {
+        match &field.field_type {
+            FieldType::Scalar(scalar) => self.scalar(*scalar),
+            FieldType::Bytes(length) | FieldType::Pad(length) => {
+                let length = usize::try_from(*length).unwrap_or(usize::MAX);
+                self.take(length).map(|(span, _)| Node { span, value: Value::Bytes })
+            }
+            FieldType::Record(record) => self.record(*record),
+            FieldType::Array { element, count } => {
+                let number = match count {
+                    ArrayCount::Fixed(number) => *number,
+                    ArrayCount::Field(index) => {
+                        earlier.get(*index).and_then(Node::number).unwrap_or(0)
+                    }
+                };
+                let elements = Count { source: CountSource::Rest, bytes: false };
+                self.list(&elements, Some(number), |cursor| match element {
+                    Element::Scalar(scalar) => cursor.scalar(*scalar),
+                    Element::Record(record) => cursor.record(*record),
+                })
+            }
+        }
+    }
+
+    /// Instructions up to `length` bytes from here; an unknown opcode or a truncated instruction ends it.
+    fn stream(&mut self, opcodes: usize, length: usize) -> Result<Node, RanOut> {
+        let (start, limit) = (self.at, self.limit);
+        self.limit =
+            start.checked_add(length).filter(|end| *end <= limit).ok_or(RanOut { at: start })?;
+        let mut instructions = Vec::new();
+        while self.at < self.limit {
+            instructions.push(self.instruction(opcodes)?);
+        }
+        self.limit = limit;
+        Ok(Node { span: Span::new(start, self.at), value: Value::List(instructions) })
+    }
+
+    fn instruction(&mut self, opcodes: usize) -> Result<Node, RanOut> {
+        let start = self.at;
+        let table = self.decoder.format.opcodes.get(opcodes).ok_or(RanOut { at: start })?;
+        let mut values = Vec::new();
+        for (_, scalar) in &table.before {
+            values.push(self.scalar(*scalar)?);
+        }
+        let code = self.unsigned(table.width)?;
+        let fits = |when: &[(usize, u64)]| {
+            when.iter().all(|(position, value)| {
+                values.get(*position).and_then(Node::number) == Some(*value)
+            })
+        };
+        let known =
+            |i: &blobspec::format::Instruction| Some(i.code) == code.number() && fits(&i.when);
+        let position = table.instructions.iter().position(known).ok_or(RanOut { at: start })?;
+        for (_, scalar) in table.instructions.get(position).into_iter().flat_map(|i| &i.operands) {
+            values.push(self.scalar(*scalar)?);
+        }
+        Ok(Node { span: Span::new(start, self.at), value: Value::Instruction(position, values) })
+    }
+}
+
+fn integer(bytes: &[u8], endian: Endian) -> u64 {
+    let push = |value: u64, byte: &u8| (value << 8) | u64::from(*byte);
+    match endian {
+        Endian::Big => bytes.iter().fold(0, push),
+        Endian::Little => bytes.iter().rev().fold(0, push),
+    }
+}
+
+fn sign_extend(value: u64, width: u8) -> i64 {
+    let unused = 64_u32.saturating_sub(u32::from(width).saturating_mul(8));
+    value
+        .checked_shl(unused)
+        .map_or(0, |shifted| shifted.cast_signed().checked_shr(unused).unwrap_or(0))
+}
+
+const _: () = assert!(MAX_KEPT_PER_RULE > 0);

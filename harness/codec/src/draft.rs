@@ -1,0 +1,261 @@
+//! A file to be written: values to pin and values to derive.
+
+use blobspec::Format;
+use blobspec::format::{Field, FieldType, Target};
+
+use crate::model::{Model, Node, Value};
+
+/// A file to be written. Everything that is [`Item::Derived`] is computed; everything else is written as it
+/// stands, right or wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// One entry for each region of the spec.
+    pub regions: Vec<RegionDraft>,
+    /// Bytes of the header part from this offset to the start of the region are left out, and what is derived
+    /// follows: a table that ends too early in a file that is otherwise right.
+    pub cut: Option<Cut>,
+    /// Bytes after the last region.
+    pub trailing: Vec<u8>,
+    /// The file ends after this many bytes.
+    pub truncate: Option<usize>,
+}
+
+/// A stretch to leave out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// First byte to leave out.
+    pub from: usize,
+    /// Position of the region that follows the gap.
+    pub region: usize,
+}
+
+/// One region of a draft.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegionDraft {
+    /// The count before the elements.
+    pub count: Option<Item>,
+    /// The content.
+    pub item: Item,
+}
+
+/// One value of a draft.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// What the spec derives.
+    Derived,
+    /// An integer; the low bytes are written.
+    Number(u64),
+    /// The offset of this string, which is added to the strings if it is not there.
+    Name(String),
+    /// Raw bytes, or a string with its NUL.
+    Bytes(Vec<u8>),
+    /// Fields in the order of the spec.
+    Record(Vec<Self>),
+    /// Elements.
+    List(Vec<Self>),
+    /// An instruction: position in its opcode table, then its values.
+    Instruction(usize, Vec<Self>),
+}
+
+impl Item {
+    /// Fields or elements.
+    #[must_use]
+    pub fn children(&self) -> &[Self] {
+        match self {
+            Self::Record(children) | Self::List(children) | Self::Instruction(_, children) => {
+                children
+            }
+            _ => &[],
+        }
+    }
+
+    /// Fields or elements, to change.
+    pub fn children_mut(&mut self) -> Option<&mut Vec<Self>> {
+        match self {
+            Self::Record(children) | Self::List(children) | Self::Instruction(_, children) => {
+                Some(children)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The place of one value in a draft and, at the same positions, in a model: region, then positions of
+/// elements and fields. Shown as `types[0].fields[1].offset`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Site {
+    /// The region.
+    pub region: usize,
+    /// Positions on the way down.
+    pub steps: Vec<usize>,
+}
+
+impl Site {
+    /// The site in words.
+    #[must_use]
+    pub fn path(&self, format: &Format) -> String {
+        let Some(region) = format.regions.get(self.region) else { return "?".into() };
+        let mut path = region.name.clone();
+        let mut record = region.record();
+        let mut in_list = matches!(
+            region.content,
+            blobspec::format::Content::Array { .. } | blobspec::format::Content::Strings { .. }
+        );
+        for step in &self.steps {
+            if in_list {
+                path += &format!("[{step}]");
+                in_list = false;
+            } else if let Some(field) =
+                record.and_then(|r| format.records.get(r)).and_then(|r| r.fields.get(*step))
+            {
+                path += &format!(".{}", field.name);
+                in_list = matches!(field.field_type, FieldType::Array { .. });
+                record = field.field_type.record();
+            }
+        }
+        path
+    }
+}
+
+impl Draft {
+    /// A draft that writes exactly what `model` was decoded from, with every value pinned.
+    ///
+    /// `None` when the model is of a file that did not decode.
+    #[must_use]
+    pub fn pinned(format: &Format, model: &Model, file: &[u8]) -> Option<Self> {
+        if model.regions.len() != format.regions.len() {
+            return None;
+        }
+        let region = |region: &crate::model::RegionNode| RegionDraft {
+            count: region.count.as_ref().map(|count| item(count, file)),
+            item: item(&region.node, file),
+        };
+        let end = model.regions.iter().map(|region| region.span.range().end).max().unwrap_or(0);
+        Some(Self {
+            regions: model.regions.iter().map(region).collect(),
+            cut: None,
+            trailing: file.get(end..).unwrap_or_default().to_vec(),
+            truncate: None,
+        })
+    }
+
+    /// The same with everything derived that the spec derives.
+    #[must_use]
+    pub fn relaxed(mut self, format: &Format) -> Self {
+        for (draft, region) in self.regions.iter_mut().zip(&format.regions) {
+            if draft.count.is_some() {
+                draft.count = Some(Item::Derived);
+            }
+            let Some(record) = region.record() else { continue };
+            match &mut draft.item {
+                Item::List(elements) => {
+                    elements.iter_mut().for_each(|element| relax(format, record, element))
+                }
+                item => relax(format, record, item),
+            }
+        }
+        self
+    }
+
+    /// The value at `site`.
+    #[must_use]
+    pub fn get(&self, site: &Site) -> Option<&Item> {
+        site.steps
+            .iter()
+            .try_fold(&self.regions.get(site.region)?.item, |item, step| item.children().get(*step))
+    }
+
+    /// The value at `site`, to change.
+    pub fn get_mut(&mut self, site: &Site) -> Option<&mut Item> {
+        let region = self.regions.get_mut(site.region)?;
+        site.steps
+            .iter()
+            .try_fold(&mut region.item, |item, step| item.children_mut()?.get_mut(*step))
+    }
+
+    /// This draft with another value at `site`; `None` when there is no such site.
+    #[must_use]
+    pub fn with(&self, site: &Site, value: Item) -> Option<Self> {
+        let mut draft = self.clone();
+        *draft.get_mut(site)? = value;
+        Some(draft)
+    }
+
+    /// The sites of every element that `target` looks at.
+    #[must_use]
+    pub fn sites(&self, target: &Target) -> Vec<Site> {
+        let Some(region) = self.regions.get(target.region) else { return Vec::new() };
+        let mut sites = Vec::new();
+        let mut steps = Vec::new();
+        match &region.item {
+            Item::List(elements) => {
+                for (index, element) in elements.iter().enumerate() {
+                    steps.push(index);
+                    collect(element, &target.path, target.region, &mut steps, &mut sites);
+                    steps.pop();
+                }
+            }
+            item => collect(item, &target.path, target.region, &mut steps, &mut sites),
+        }
+        sites
+    }
+}
+
+fn collect(
+    item: &Item,
+    path: &[usize],
+    region: usize,
+    steps: &mut Vec<usize>,
+    sites: &mut Vec<Site>,
+) {
+    let Some((field, rest)) = path.split_first() else {
+        sites.push(Site { region, steps: steps.clone() });
+        return;
+    };
+    let Some(child) = item.children().get(*field) else { return };
+    steps.push(*field);
+    if let Item::List(elements) = child {
+        for (index, element) in elements.iter().enumerate() {
+            steps.push(index);
+            collect(element, rest, region, steps, sites);
+            steps.pop();
+        }
+    } else {
+        collect(child, rest, region, steps, sites);
+    }
+    steps.pop();
+}
+
+fn item(node: &Node, file: &[u8]) -> Item {
+    let items = |nodes: &[Node]| nodes.iter().map(|node| item(node, file)).collect();
+    match &node.value {
+        Value::Uint(value) => Item::Number(*value),
+        Value::Int(value) => Item::Number(value.cast_unsigned()),
+        Value::Bytes => Item::Bytes(node.span.of(file).to_vec()),
+        Value::Record(fields) => Item::Record(items(fields)),
+        Value::List(elements) => Item::List(items(elements)),
+        Value::Instruction(position, values) => Item::Instruction(*position, items(values)),
+    }
+}
+
+fn relax(format: &Format, record: usize, item: &mut Item) {
+    let Some(record) = format.records.get(record) else { return };
+    let Some(items) = item.children_mut() else { return };
+    for (field, item) in record.fields.iter().zip(items) {
+        relax_field(format, field, item);
+    }
+}
+
+fn relax_field(format: &Format, field: &Field, item: &mut Item) {
+    if field.derive.is_some() {
+        *item = Item::Derived;
+        return;
+    }
+    let Some(inner) = field.field_type.record() else { return };
+    match item {
+        Item::List(elements) => {
+            elements.iter_mut().for_each(|element| relax(format, inner, element))
+        }
+        item => relax(format, inner, item),
+    }
+}

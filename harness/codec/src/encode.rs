@@ -1,0 +1,440 @@
+//! A draft to bytes: layout, derived values, checksums last.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use blobspec::Format;
+use blobspec::format::{
+    ChecksumReads, Content, CountSource, Derive, Element, Endian, Field, FieldType, Record, Refers,
+    Region, Scalar,
+};
+
+use crate::checksum;
+use crate::draft::{Draft, Item, RegionDraft};
+use crate::limits::MAX_ENCODED;
+
+/// Why a draft has no bytes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// The draft does not have the shape of the spec.
+    #[error("the draft of `{place}` does not have the shape that the spec gives it")]
+    Shape {
+        /// Region or field.
+        place: String,
+    },
+    /// The file would be too large.
+    #[error("the file would be larger than {MAX_ENCODED} bytes")]
+    TooLarge,
+    /// A name is used, but the region that it should go to holds no strings.
+    #[error("`{place}` names a string, but the spec gives it no strings region")]
+    NoStrings {
+        /// Field.
+        place: String,
+    },
+}
+
+/// An encoded file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    /// The file.
+    pub bytes: Vec<u8>,
+    /// Where each region lies.
+    pub regions: Vec<Range<usize>>,
+}
+
+/// Writes `draft`.
+///
+/// # Errors
+/// When the draft does not have the spec's shape or is absurdly large.
+pub fn encode(format: &Format, draft: &Draft) -> Result<Encoded, EncodeError> {
+    let mut draft = draft.clone();
+    if draft.regions.len() != format.regions.len() {
+        return Err(EncodeError::Shape { place: format.id.clone() });
+    }
+    let strings = intern(format, &mut draft)?;
+    let regions = layout(format, &draft)?;
+    let mut writer = Writer {
+        format,
+        draft: &draft,
+        strings,
+        regions: shortened(&regions, &draft),
+        bytes: Vec::new(),
+        checksums: Vec::new(),
+    };
+    for (index, range) in regions.iter().enumerate() {
+        writer.region(index, range.clone())?;
+    }
+    if let Some(cut) = draft.cut {
+        let end = regions.get(cut.region).map_or(0, |range| range.start);
+        writer.bytes.drain(cut.from.min(end)..end);
+    }
+    writer.checksums();
+    let Writer { mut bytes, regions, .. } = writer;
+    bytes.extend_from_slice(&draft.trailing);
+    if let Some(length) = draft.truncate {
+        bytes.truncate(length);
+    }
+    Ok(Encoded { bytes, regions })
+}
+
+/// Offset of every name, by strings region.
+type Strings = HashMap<(usize, String), u64>;
+
+/// Adds the names that drafts use to the strings regions that they belong to.
+fn intern(format: &Format, draft: &mut Draft) -> Result<Strings, EncodeError> {
+    let mut names: Vec<(usize, String)> = Vec::new();
+    for (region, spec) in draft.regions.iter().zip(&format.regions) {
+        let Some(record) = spec.record() else { continue };
+        match &region.item {
+            Item::List(elements) => {
+                elements
+                    .iter()
+                    .try_for_each(|element| names_in(format, record, element, &mut names))?;
+            }
+            item => names_in(format, record, item, &mut names)?,
+        }
+    }
+    let mut offsets = Strings::new();
+    for (region, name) in names {
+        let Some(RegionDraft { item: Item::List(strings), .. }) = draft.regions.get_mut(region)
+        else {
+            return Err(EncodeError::NoStrings { place: name });
+        };
+        let mut bytes = name.clone().into_bytes();
+        bytes.push(0);
+        let known =
+            strings.iter().position(|item| matches!(item, Item::Bytes(known) if *known == bytes));
+        let position = known.unwrap_or_else(|| {
+            strings.push(Item::Bytes(bytes));
+            strings.len() - 1
+        });
+        let before: usize = strings[..position].iter().map(string_length).sum();
+        offsets.insert((region, name), (before + string_base(&format.regions[region])) as u64);
+    }
+    Ok(offsets)
+}
+
+fn string_length(item: &Item) -> usize {
+    if let Item::Bytes(bytes) = item { bytes.len() } else { 0 }
+}
+
+fn string_base(region: &Region) -> usize {
+    match &region.content {
+        Content::Strings { from_prefix: true, count } => prefix_width(&count.source),
+        _ => 0,
+    }
+}
+
+fn prefix_width(source: &CountSource) -> usize {
+    if let CountSource::Prefix(width) = source { usize::from(*width) } else { 0 }
+}
+
+fn names_in(
+    format: &Format,
+    record: usize,
+    item: &Item,
+    names: &mut Vec<(usize, String)>,
+) -> Result<(), EncodeError> {
+    for (field, item) in format.records[record].fields.iter().zip(item.children()) {
+        match (item, field.refers) {
+            (Item::Name(name), Some(Refers::String(region))) => names.push((region, name.clone())),
+            (Item::Name(_), _) => return Err(EncodeError::NoStrings { place: field.name.clone() }),
+            _ => {}
+        }
+        let Some(inner) = field.field_type.record() else { continue };
+        match item {
+            Item::List(elements) => {
+                elements.iter().try_for_each(|e| names_in(format, inner, e, names))?
+            }
+            item => names_in(format, inner, item, names)?,
+        }
+    }
+    Ok(())
+}
+
+/// Where every region lies before anything is cut out.
+fn layout(format: &Format, draft: &Draft) -> Result<Vec<Range<usize>>, EncodeError> {
+    let mut at = 0_usize;
+    let mut regions = Vec::with_capacity(draft.regions.len());
+    for (region, spec) in draft.regions.iter().zip(&format.regions) {
+        let prefix = spec.count().map_or(0, |count| prefix_width(&count.source));
+        let size = size(format, spec, &region.item)?;
+        let end = at
+            .checked_add(prefix)
+            .and_then(|at| at.checked_add(size))
+            .filter(|end| *end <= MAX_ENCODED);
+        let end = end.ok_or(EncodeError::TooLarge)?;
+        regions.push(at..end);
+        at = end;
+    }
+    Ok(regions)
+}
+
+/// Where every region lies after the cut.
+fn shortened(regions: &[Range<usize>], draft: &Draft) -> Vec<Range<usize>> {
+    let Some(cut) = draft.cut else { return regions.to_vec() };
+    let start = regions.get(cut.region).map_or(0, |range| range.start);
+    let gap = start.saturating_sub(cut.from);
+    let moved = |(index, range): (usize, &Range<usize>)| {
+        if index < cut.region {
+            range.start.min(cut.from)..range.end.min(cut.from)
+        } else {
+            range.start - gap..range.end - gap
+        }
+    };
+    regions.iter().enumerate().map(moved).collect()
+}
+
+fn size(format: &Format, region: &Region, item: &Item) -> Result<usize, EncodeError> {
+    let shape = || EncodeError::Shape { place: region.name.clone() };
+    match (&region.content, item) {
+        (Content::Record(record), item) => Ok(record_size(format, *record, item)),
+        (Content::Array { record, .. }, Item::List(elements)) => {
+            Ok(elements.iter().map(|element| record_size(format, *record, element)).sum())
+        }
+        (Content::Strings { .. }, Item::List(strings)) => {
+            Ok(strings.iter().map(string_length).sum())
+        }
+        (Content::Bytes(_), Item::Bytes(bytes)) => Ok(bytes.len()),
+        (Content::Stream { opcodes, .. }, Item::List(instructions)) => Ok(instructions
+            .iter()
+            .map(|instruction| instruction_size(format, *opcodes, instruction))
+            .sum()),
+        _ => Err(shape()),
+    }
+}
+
+fn instruction_size(format: &Format, opcodes: usize, item: &Item) -> usize {
+    let Item::Instruction(position, _) = item else { return 0 };
+    let table = &format.opcodes[opcodes];
+    let operands =
+        table.instructions.get(*position).map(|i| i.operands.as_slice()).unwrap_or_default();
+    let widths = table.before.iter().chain(operands).map(|(_, scalar)| usize::from(scalar.width));
+    usize::from(table.width) + widths.sum::<usize>()
+}
+
+fn record_size(format: &Format, record: usize, item: &Item) -> usize {
+    let fields = format.records[record].fields.iter().zip(item.children());
+    fields.map(|(field, item)| field_size(format, field, item)).sum()
+}
+
+fn field_size(format: &Format, field: &Field, item: &Item) -> usize {
+    match &field.field_type {
+        FieldType::Scalar(scalar) => usize::from(scalar.width),
+        FieldType::Bytes(_) | FieldType::Pad(_) => string_length(item),
+        FieldType::Record(record) => record_size(format, *record, item),
+        FieldType::Array { element: Element::Scalar(scalar), .. } => {
+            item.children().len() * usize::from(scalar.width)
+        }
+        FieldType::Array { element: Element::Record(record), .. } => {
+            item.children().iter().map(|element| record_size(format, *record, element)).sum()
+        }
+    }
+}
+
+/// A checksum to be filled in when all other bytes stand.
+struct Pending {
+    at: usize,
+    width: usize,
+    from: usize,
+    to: usize,
+    reads: ChecksumReads,
+}
+
+struct Writer<'a> {
+    format: &'a Format,
+    draft: &'a Draft,
+    strings: Strings,
+    regions: Vec<Range<usize>>,
+    bytes: Vec<u8>,
+    checksums: Vec<Pending>,
+}
+
+impl Writer<'_> {
+    fn region(&mut self, index: usize, range: Range<usize>) -> Result<(), EncodeError> {
+        let (format, draft) = (self.format, self.draft);
+        let (spec, region) = (&format.regions[index], &draft.regions[index]);
+        if let Some(count) = spec.count()
+            && let CountSource::Prefix(width) = count.source
+        {
+            let derived = self.count_of(index, range.len() - usize::from(width));
+            self.number(region.count.as_ref().unwrap_or(&Item::Derived), width, derived);
+        }
+        match (&spec.content, &region.item) {
+            (Content::Record(record), item) => self.record(*record, item),
+            (Content::Array { record, .. }, Item::List(elements)) => {
+                elements.iter().try_for_each(|element| self.record(*record, element))
+            }
+            (Content::Stream { opcodes, .. }, Item::List(instructions)) => {
+                instructions.iter().for_each(|instruction| self.instruction(*opcodes, instruction));
+                Ok(())
+            }
+            (_, Item::List(strings)) => {
+                strings.iter().for_each(|string| self.raw(string));
+                Ok(())
+            }
+            (_, item) => {
+                self.raw(item);
+                Ok(())
+            }
+        }
+    }
+
+    fn raw(&mut self, item: &Item) {
+        if let Item::Bytes(bytes) = item {
+            self.bytes.extend_from_slice(bytes);
+        }
+    }
+
+    fn count_of(&self, region: usize, content_size: usize) -> u64 {
+        let in_bytes = self.format.regions[region].count().is_some_and(|count| count.bytes);
+        let elements = self.draft.regions[region].item.children().len();
+        (if in_bytes { content_size } else { elements }) as u64
+    }
+
+    fn number(&mut self, item: &Item, width: u8, derived: u64) {
+        let value = if let Item::Number(value) = item { *value } else { derived };
+        let width = usize::from(width);
+        match self.format.endian {
+            Endian::Little => self.bytes.extend_from_slice(&value.to_le_bytes()[..width]),
+            Endian::Big => self.bytes.extend_from_slice(&value.to_be_bytes()[8 - width..]),
+        }
+    }
+
+    fn record(&mut self, record: usize, item: &Item) -> Result<(), EncodeError> {
+        let record = &self.format.records[record];
+        let items = item.children();
+        if items.len() != record.fields.len() {
+            return Err(EncodeError::Shape { place: record.name.clone() });
+        }
+        record
+            .fields
+            .iter()
+            .zip(items)
+            .try_for_each(|(field, item)| self.field(field, item, record, items))
+    }
+
+    fn field(
+        &mut self,
+        field: &Field,
+        item: &Item,
+        record: &Record,
+        siblings: &[Item],
+    ) -> Result<(), EncodeError> {
+        match (&field.field_type, item) {
+            (FieldType::Scalar(scalar), item) => {
+                let derived = self.derived(field, item, *scalar, record, siblings);
+                self.number(item, scalar.width, derived);
+                Ok(())
+            }
+            (FieldType::Bytes(_) | FieldType::Pad(_), item) => {
+                self.raw(item);
+                Ok(())
+            }
+            (FieldType::Record(record), item) => self.record(*record, item),
+            (FieldType::Array { element, .. }, Item::List(elements)) => {
+                elements.iter().try_for_each(|item| match element {
+                    Element::Scalar(scalar) => {
+                        self.number(item, scalar.width, 0);
+                        Ok(())
+                    }
+                    Element::Record(record) => self.record(*record, item),
+                })
+            }
+            _ => Err(EncodeError::Shape { place: field.name.clone() }),
+        }
+    }
+
+    fn derived(
+        &mut self,
+        field: &Field,
+        item: &Item,
+        scalar: Scalar,
+        record: &Record,
+        siblings: &[Item],
+    ) -> u64 {
+        if let (Item::Name(name), Some(Refers::String(region))) = (item, field.refers) {
+            return self.strings.get(&(region, name.clone())).copied().unwrap_or_default();
+        }
+        match &field.derive {
+            Some(Derive::OffsetOf(region)) => self.regions[*region].start as u64,
+            Some(Derive::SizeOf(region)) => self.regions[*region].len() as u64,
+            Some(Derive::CountOfRegion(region)) => {
+                self.count_of(*region, self.regions[*region].len())
+            }
+            Some(Derive::CountOfField(index)) => {
+                siblings.get(*index).map_or(0, |item| item.children().len()) as u64
+            }
+            Some(Derive::Fnv1a(index)) => {
+                let name = self.name_in(siblings.get(*index), *index, record);
+                u64::from(checksum::fnv1a(&name))
+            }
+            Some(Derive::Crc32 { from, to, reads }) => {
+                if matches!(item, Item::Derived) {
+                    let (from, to) = (self.regions[*from].start, self.regions[*to].end);
+                    let (at, width) = (self.bytes.len(), usize::from(scalar.width));
+                    self.checksums.push(Pending { at, width, from, to, reads: *reads });
+                }
+                0
+            }
+            None => 0,
+        }
+    }
+
+    /// The bytes of the string that the sibling at `index` refers to, as a name or as an offset.
+    fn name_in(&self, item: Option<&Item>, index: usize, record: &Record) -> Vec<u8> {
+        let refers = record.fields.get(index).and_then(|field| field.refers);
+        match (item, refers) {
+            (Some(Item::Name(name)), _) => name.clone().into_bytes(),
+            (Some(Item::Number(offset)), Some(Refers::String(region))) => {
+                let strings = self.draft.regions[region].item.children().iter();
+                let content: Vec<u8> = strings
+                    .flat_map(
+                        |s| if let Item::Bytes(bytes) = s { bytes.clone() } else { Vec::new() },
+                    )
+                    .collect();
+                let start = usize::try_from(*offset)
+                    .unwrap_or(usize::MAX)
+                    .checked_sub(string_base(&self.format.regions[region]));
+                let rest = start.and_then(|start| content.get(start..)).unwrap_or_default();
+                rest.split(|byte| *byte == 0).next().unwrap_or_default().to_vec()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn instruction(&mut self, opcodes: usize, item: &Item) {
+        let Item::Instruction(position, values) = item else { return };
+        let table = &self.format.opcodes[opcodes];
+        let Some(instruction) = table.instructions.get(*position) else { return };
+        let (before, operands) = values.split_at(table.before.len().min(values.len()));
+        for ((_, scalar), value) in table.before.iter().zip(before) {
+            self.number(value, scalar.width, 0);
+        }
+        self.number(&Item::Number(instruction.code), table.width, 0);
+        for ((_, scalar), value) in instruction.operands.iter().zip(operands) {
+            self.number(value, scalar.width, 0);
+        }
+    }
+
+    fn checksums(&mut self) {
+        for Pending { at, width, from, to, reads } in std::mem::take(&mut self.checksums) {
+            let to = to.min(self.bytes.len());
+            let field_end = (at + width).min(to);
+            if from > at || at > field_end {
+                continue; // the field lies outside what it covers: a draft that was cut apart
+            }
+            let (before, field, after) =
+                (&self.bytes[from..at], &self.bytes[at..field_end], &self.bytes[field_end..to]);
+            let crc = checksum::crc32(before, field, after, reads);
+            let bytes = match self.format.endian {
+                Endian::Little => crc.to_le_bytes(),
+                Endian::Big => crc.to_be_bytes(),
+            };
+            for (target, byte) in self.bytes[at..field_end].iter_mut().zip(bytes) {
+                *target = byte;
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Looks up operands and walks targets in a decoded file.
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)]
+
+use blobspec::Format;
+use blobspec::format::{Attribute, Content, FieldRef, Meaning, Operand, Target};
+
+use crate::model::{Model, Node, Value};
+
+/// Where rules look.
+pub(crate) struct Context<'a> {
+    pub(crate) format: &'a Format,
+    pub(crate) file: &'a [u8],
+    pub(crate) model: &'a Model,
+}
+
+impl<'a> Context<'a> {
+    /// The number that `operand` names, with `stack` the records around the element; `None` when it has none
+    /// (an attribute of an unknown code, a region that did not decode).
+    pub(crate) fn operand(&self, operand: &Operand, stack: &[&'a Node]) -> Option<u64> {
+        match operand {
+            Operand::Literal(value) => Some(*value),
+            Operand::FileSize => u64::try_from(self.file.len()).ok(),
+            Operand::Field(field) => self.field(field, stack)?.number(),
+            Operand::Attribute { field, attribute } => {
+                match self.attribute(field, *attribute, stack)? {
+                    Attribute::Number(operand) => self.operand(operand, stack),
+                    Attribute::Bytes(_) => None,
+                }
+            }
+        }
+    }
+
+    /// The attribute of the enum value that a field holds.
+    pub(crate) fn attribute(
+        &self,
+        field: &FieldRef,
+        attribute: usize,
+        stack: &[&'a Node],
+    ) -> Option<&'a Attribute> {
+        let code = self.field(field, stack)?.number()?;
+        let Meaning::Enum(index) = self.meaning(field)? else { return None };
+        self.format.enums.get(index)?.value(code)?.attributes.get(attribute)
+    }
+
+    fn field(&self, field: &FieldRef, stack: &[&'a Node]) -> Option<&'a Node> {
+        match field {
+            FieldRef::Region { region, path } => {
+                path.iter().try_fold(&self.model.regions.get(*region)?.node, |node, field| {
+                    node.children().get(*field)
+                })
+            }
+            FieldRef::Enclosing { depth, field, .. } => stack.get(*depth)?.children().get(*field),
+        }
+    }
+
+    fn meaning(&self, field: &FieldRef) -> Option<Meaning> {
+        let field = match field {
+            FieldRef::Region { region, path } => {
+                self.format.leaf(&Target { region: *region, path: path.clone() })?
+            }
+            FieldRef::Enclosing { record, field, .. } => {
+                self.format.records.get(*record)?.fields.get(*field)?
+            }
+        };
+        Some(field.field_type.scalar()?.meaning)
+    }
+
+    /// Calls `visit` for every element that `target` looks at, in file order.
+    pub(crate) fn visit(&self, target: &Target, mut visit: impl FnMut(&Element<'_, 'a>)) {
+        let Some(region) = self.model.regions.get(target.region) else { return };
+        let mut walk = Walk { stack: Vec::new(), steps: Vec::new(), visit: &mut visit };
+        match &region.node.value {
+            Value::List(elements) => walk.list(elements, &target.path),
+            _ => walk.descend(&region.node, &target.path),
+        }
+    }
+
+    /// The elements of a region that has elements.
+    pub(crate) fn elements(&self, region: usize) -> &'a [Node] {
+        self.model.regions.get(region).map(|region| region.node.children()).unwrap_or_default()
+    }
+
+    /// The bytes of the string that an offset of value `value` refers to, without its NUL.
+    pub(crate) fn string(&self, region: usize, value: u64) -> Option<&'a [u8]> {
+        let content = self.model.regions.get(region)?.node.span;
+        let start = usize::try_from(self.string_position(region, value)?).ok()?;
+        let rest = content.of(self.file).get(start..)?;
+        let length = rest.iter().position(|byte| *byte == 0)?;
+        rest.get(..length)
+    }
+
+    /// Offset into the content of a strings region that an offset of value `value` means.
+    pub(crate) fn string_position(&self, region: usize, value: u64) -> Option<u64> {
+        let node = self.model.regions.get(region)?;
+        match self.format.regions.get(region).map(|region| &region.content) {
+            Some(Content::Strings { from_prefix: true, .. }) => {
+                let prefix = node.node.span.start.saturating_sub(node.span.start);
+                value.checked_sub(u64::from(prefix))
+            }
+            _ => Some(value),
+        }
+    }
+}
+
+/// One element that a rule looks at.
+pub(crate) struct Element<'s, 'a> {
+    /// The records around it, outermost first; a record element is itself the last of them.
+    pub(crate) stack: &'s [&'a Node],
+    /// The element.
+    pub(crate) node: &'a Node,
+    /// Its steps, as in [`crate::Site`].
+    pub(crate) steps: &'s [usize],
+}
+
+struct Walk<'v, 'a, V> {
+    stack: Vec<&'a Node>,
+    steps: Vec<usize>,
+    visit: &'v mut V,
+}
+
+impl<'a, V: FnMut(&Element<'_, 'a>)> Walk<'_, 'a, V> {
+    fn list(&mut self, elements: &'a [Node], path: &[usize]) {
+        for (index, element) in elements.iter().enumerate() {
+            self.steps.push(index);
+            self.descend(element, path);
+            self.steps.pop();
+        }
+    }
+
+    fn descend(&mut self, node: &'a Node, path: &[usize]) {
+        let is_record = matches!(node.value, Value::Record(_));
+        if is_record {
+            self.stack.push(node);
+        }
+        match path.split_first() {
+            None => (self.visit)(&Element { stack: &self.stack, node, steps: &self.steps }),
+            Some((field, rest)) => {
+                self.steps.push(*field);
+                match node.children().get(*field) {
+                    Some(Node { value: Value::List(elements), .. }) => self.list(elements, rest),
+                    Some(child) => self.descend(child, rest),
+                    None => {}
+                }
+                self.steps.pop();
+            }
+        }
+        if is_record {
+            self.stack.pop();
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! `align`: a number is a multiple.
+
+use blobspec::format::{Operand, Target};
+
+use super::{Proposal, Sink, Workbench};
+use crate::evaluate::Context;
+
+pub(super) fn check(context: &Context<'_>, target: &Target, to: &Operand, sink: &mut Sink) {
+    context.visit(target, |element| {
+        let (Some(value), Some(to)) = (element.node.number(), context.operand(to, element.stack))
+        else {
+            return;
+        };
+        sink.exercise();
+        if value.checked_rem(to).is_some_and(|rest| rest != 0) {
+            let path = context.format.path_of(target);
+            sink.report(element.node.span.offset(), || {
+                format!("{path} is {value:#x}, not a multiple of {to}")
+            });
+        }
+    });
+}
+
+pub(super) fn propose(bench: &Workbench<'_>, target: &Target, to: &Operand) -> Vec<Proposal> {
+    let mut proposals = Vec::new();
+    for place in bench.ends(target, &[to]) {
+        let Some(to) = place.operands.first().copied().flatten().filter(|to| *to > 1) else {
+            continue;
+        };
+        let start = place.value - place.value % to;
+        let next = bench.set(&place.site, "next-multiple", start + to);
+        for beside in 1..to.min(8) {
+            let twin = Some(bench.name(&place.site, "next-multiple"));
+            let proposal = bench.set(&place.site, &format!("plus-{beside}"), start + beside);
+            proposals.extend(proposal.map(|proposal| Proposal { twin, ..proposal }));
+        }
+        proposals.extend(next);
+    }
+    proposals
+}

@@ -1,0 +1,214 @@
+//! What the kinds work on when they break a rule: a valid file, decoded, and ready to be edited.
+
+use blobspec::Format;
+use blobspec::format::{Content, FieldRef, Meaning, Operand, Scalar, Target};
+
+use crate::draft::{Draft, Item, Site};
+use crate::evaluate::{Context, Element};
+use crate::model::Model;
+
+/// A valid file to edit.
+pub struct Workbench<'a> {
+    /// Its format.
+    pub format: &'a Format,
+    /// The file.
+    pub file: &'a [u8],
+    /// What it decodes to.
+    pub model: &'a Model,
+    /// A draft that writes it, with derived values derived.
+    pub draft: &'a Draft,
+}
+
+/// An edit of a valid file.
+#[derive(Clone, Debug)]
+pub struct Proposal {
+    /// Short name for ids, unique for one rule and file: `functions-1/size-plus-1`.
+    pub name: String,
+    /// The edit in words.
+    pub edit: String,
+    /// The edited file.
+    pub draft: Draft,
+    /// Name of the proposal on the other side of the boundary.
+    pub twin: Option<String>,
+}
+
+/// What a rule looks at in one place.
+pub(crate) struct Place {
+    pub(crate) site: Site,
+    pub(crate) value: u64,
+    /// The operands that were asked for, where they have a value.
+    pub(crate) operands: Vec<Option<u64>>,
+}
+
+impl Workbench<'_> {
+    fn context(&self) -> Context<'_> {
+        Context { format: self.format, file: self.file, model: self.model }
+    }
+
+    /// The first and the last place that `target` looks at, with the values of `operands` there.
+    pub(crate) fn ends(&self, target: &Target, operands: &[&Operand]) -> Vec<Place> {
+        let mut places = self.places(target, operands);
+        let last = if places.len() > 1 { places.pop() } else { None };
+        places.truncate(1);
+        places.extend(last);
+        places
+    }
+
+    /// Every place that `target` looks at.
+    pub(crate) fn places(&self, target: &Target, operands: &[&Operand]) -> Vec<Place> {
+        let context = self.context();
+        let mut places = Vec::new();
+        context.visit(target, |element: &Element<'_, '_>| {
+            places.push(Place {
+                site: Site { region: target.region, steps: element.steps.to_vec() },
+                value: element.node.number().unwrap_or_default(),
+                operands: operands
+                    .iter()
+                    .map(|operand| context.operand(operand, element.stack))
+                    .collect(),
+            });
+        });
+        places
+    }
+
+    /// The value of an operand that needs no element around it.
+    pub(crate) fn absolute(&self, operand: &Operand) -> Option<u64> {
+        self.context().operand(operand, &[])
+    }
+
+    /// The scalar type of what `target` looks at.
+    pub(crate) fn scalar(&self, target: &Target) -> Option<Scalar> {
+        self.format.leaf(target)?.field_type.scalar()
+    }
+
+    /// The site of the field that `operand` is, seen from the element at `site` of `target`.
+    pub(crate) fn operand_site(
+        &self,
+        operand: &Operand,
+        site: &Site,
+        target: &Target,
+    ) -> Option<Site> {
+        let (Operand::Field(field) | Operand::Attribute { field, .. }) = operand else {
+            return None;
+        };
+        match field {
+            FieldRef::Region { region, path } => {
+                Some(Site { region: *region, steps: path.clone() })
+            }
+            FieldRef::Enclosing { depth, field, .. } => {
+                let mut steps = site.steps.get(..self.record_steps(target, *depth))?.to_vec();
+                steps.push(*field);
+                Some(Site { region: site.region, steps })
+            }
+        }
+    }
+
+    /// How many steps lead to the record at `depth` on the way to `target`.
+    fn record_steps(&self, target: &Target, depth: usize) -> usize {
+        let in_array = matches!(
+            self.format.regions.get(target.region).map(|region| &region.content),
+            Some(Content::Array { .. })
+        );
+        let mut steps = usize::from(in_array);
+        for field in self.format.fields_of(target).iter().take(depth) {
+            steps += 1 + usize::from(matches!(
+                field.field_type,
+                blobspec::format::FieldType::Array { .. }
+            ));
+        }
+        steps
+    }
+
+    /// The proposal to write `value` at `site`.
+    pub(crate) fn set(&self, site: &Site, name: &str, value: u64) -> Option<Proposal> {
+        self.put(site, name, Item::Number(value), &format!("{value:#x}"))
+    }
+
+    /// The proposal to put `item` at `site`; `words` describes it.
+    pub(crate) fn put(&self, site: &Site, name: &str, item: Item, words: &str) -> Option<Proposal> {
+        let path = site.path(self.format);
+        let edit = format!("{path} = {words}");
+        Some(Proposal {
+            name: self.name(site, name),
+            edit,
+            draft: self.draft.with(site, item)?,
+            twin: None,
+        })
+    }
+
+    /// The name of an edit at `site`: numbered where the site is in a list.
+    pub(crate) fn name(&self, site: &Site, name: &str) -> String {
+        let path = site.path(self.format);
+        let numbers: Vec<&str> =
+            path.split('[').skip(1).filter_map(|part| part.split(']').next()).collect();
+        if numbers.is_empty() { name.to_owned() } else { format!("{}/{name}", numbers.join("-")) }
+    }
+
+    /// The sizes of a region's content in bytes.
+    pub(crate) fn content_size(&self, region: usize) -> u64 {
+        self.model.regions.get(region).map_or(0, |region| region.node.span.range().len() as u64)
+    }
+
+    /// Number of elements of a region.
+    pub(crate) fn count(&self, region: usize) -> u64 {
+        self.model.regions.get(region).map_or(0, |region| region.node.children().len() as u64)
+    }
+
+    /// What an offset of 0 into the content of a strings region is written as.
+    pub(crate) fn string_base(&self, region: usize) -> u64 {
+        let context = self.context();
+        (0..16).find(|value| context.string_position(region, *value) == Some(0)).unwrap_or(0)
+    }
+}
+
+/// Drops the values that are not below or at `max`, and repeats.
+pub(crate) fn distinct(
+    values: impl IntoIterator<Item = (&'static str, Option<u64>)>,
+    max: u64,
+) -> Vec<(&'static str, u64)> {
+    let mut seen: Vec<(&'static str, u64)> = Vec::new();
+    for (name, value) in values {
+        if let Some(value) = value.filter(|value| *value <= max)
+            && !seen.iter().any(|(_, known)| *known == value)
+        {
+            seen.push((name, value));
+        }
+    }
+    seen
+}
+
+/// The enum values of what a target looks at.
+pub(crate) fn enum_values<'f>(
+    format: &'f Format,
+    target: &Target,
+) -> &'f [blobspec::format::EnumValue] {
+    let scalar = format.leaf(target).and_then(|field| field.field_type.scalar());
+    match scalar.map(|scalar| scalar.meaning) {
+        Some(Meaning::Enum(index)) => {
+            format.enums.get(index).map(|e| e.values.as_slice()).unwrap_or_default()
+        }
+        _ => &[],
+    }
+}
+
+/// An operand in words.
+pub(crate) fn operand_text(format: &Format, operand: &Operand) -> String {
+    let field_text = |field: &FieldRef| match field {
+        FieldRef::Region { region, path } => {
+            format.path_of(&Target { region: *region, path: path.clone() })
+        }
+        FieldRef::Enclosing { record, field, .. } => {
+            let field = format.records.get(*record).and_then(|record| record.fields.get(*field));
+            field.map_or_else(|| "?".into(), |field| field.name.clone())
+        }
+    };
+    match operand {
+        Operand::Literal(value) => value.to_string(),
+        Operand::FileSize => "the size of the file".into(),
+        Operand::Field(field) => field_text(field),
+        Operand::Attribute { field, attribute } => {
+            let names = format.enums.iter().find_map(|e| e.attributes.get(*attribute));
+            format!("{}.{}", field_text(field), names.map_or("?", String::as_str))
+        }
+    }
+}
