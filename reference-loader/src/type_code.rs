@@ -62,6 +62,12 @@ mod tests {
     }
 
     #[test]
+    fn sizes_are_those_of_the_names() {
+        let sizes = [0, 1, 2, 3, 4, 5, 6].map(|code| size(code, None));
+        assert_eq!(sizes, [0, 1, 2, 4, 8, 4, 8].map(Some));
+    }
+
+    #[test]
     fn addresses_are_as_wide_as_the_architecture_says() {
         assert_eq!(size(10, Some(Architecture::X86_32)), Some(4));
         assert_eq!(size(11, Some(Architecture::Arm64)), Some(8));

@@ -62,3 +62,15 @@ impl Ids {
         new
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_id_has_a_bit_of_its_own() {
+        let mut ids = Ids::default();
+        assert!((0..=u16::MAX).all(|id| ids.insert(id)));
+        assert!((0..=u16::MAX).all(|id| !ids.insert(id)));
+    }
+}

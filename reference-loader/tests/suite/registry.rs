@@ -14,16 +14,21 @@ use crate::files::exporting;
 const V1: Version = Version { major: 1, minor: 0 };
 const V2: Version = Version { major: 2, minor: 0 };
 
-/// A file whose function `answer` returns `value`, with these dependencies.
+/// A file whose function `answer` returns `value`, with these dependencies. Equal names share a string.
 fn answering(value: i32, dependencies: &[(&str, u32)]) -> Vec<u8> {
     let mut code = vec![0xb8]; // mov eax, value
     code.extend(value.to_le_bytes());
     code.push(0xc3);
     let mut file = exporting(&[("answer", &code, &[], 3)]);
     for (name, version) in dependencies {
-        let offset = file.strings.iter().map(|text| text.len() as u32 + 1).sum();
+        let name = name.as_bytes();
+        let known = file.strings.iter().position(|text| text == name);
+        let index = known.unwrap_or(file.strings.len());
+        let offset = file.strings[..index].iter().map(|text| text.len() as u32 + 1).sum();
         file.dependencies.push((offset, *version));
-        file.strings.push(name.as_bytes().to_vec());
+        if known.is_none() {
+            file.strings.push(name.to_vec());
+        }
     }
     file.encode()
 }
@@ -115,10 +120,11 @@ fn dependencies_are_loaded_before_and_recent_enough() {
 fn the_higher_of_two_minimum_versions_counts() {
     let registry = Registry::new();
     registry.load("base", Version::new(1, 5), &answering(0, &[])).unwrap();
-    let mut file = answering(1, &[("base", 0x0001_0006), ("base", 0)]);
-    assert!(matches!(registry.load("user", V1, &file), Err(Error::OldDependency { .. })));
-    file = answering(1, &[("base", 0), ("base", 0x0001_0005)]);
-    registry.load("user", V1, &file).unwrap();
+    for (first, second) in [(0x0001_0006, 0), (0, 0x0001_0006)] {
+        let file = answering(1, &[("base", first), ("base", second)]);
+        assert!(matches!(registry.load("user", V1, &file), Err(Error::OldDependency { .. })));
+    }
+    registry.load("user", V1, &answering(1, &[("base", 0), ("base", 0x0001_0005)])).unwrap();
 }
 
 #[test]
@@ -130,6 +136,8 @@ fn what_others_depend_on_stays() {
     assert_eq!(error.to_string(), "module `base` is required by `user`");
     let error = registry.reload("base", V1, &answering(9, &[])).unwrap_err();
     assert!(matches!(error, Error::Required { .. }));
+    registry.reload("base", V2, &answering(8, &[])).unwrap();
+    assert_eq!(answer(&registry), 8);
     registry.reload("base", Version::new(2, 1), &answering(7, &[])).unwrap();
     assert_eq!(answer(&registry), 7);
     registry.unload("user").unwrap();
