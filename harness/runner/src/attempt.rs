@@ -28,6 +28,8 @@ pub(crate) struct Attempt {
     /// Largest resident set in KiB, where it is known for this case alone.
     pub(crate) max_rss_kib: Option<u64>,
     pub(crate) duration: Duration,
+    /// The incident came when the loader had answered already.
+    pub(crate) answered_first: bool,
 }
 
 impl Attempt {
@@ -38,12 +40,26 @@ impl Attempt {
             (Some(stage), None) => Told::Answer(Said::Stage(stage), reply),
             (None, None) => Told::Incident(Incident::Protocol("an empty reply".into())),
         };
-        Self { told, sight: None, max_rss_kib: None, duration }
+        Self { told, sight: None, max_rss_kib: None, duration, answered_first: false }
     }
 
     /// An attempt that ended in an incident.
     pub(crate) fn from_incident(incident: Incident, duration: Duration) -> Self {
-        Self { told: Told::Incident(incident), sight: None, max_rss_kib: None, duration }
+        Self {
+            told: Told::Incident(incident),
+            sight: None,
+            max_rss_kib: None,
+            duration,
+            answered_first: false,
+        }
+    }
+
+    /// The incident that this attempt ended in.
+    pub(crate) fn incident(&self) -> Option<&Incident> {
+        match &self.told {
+            Told::Incident(incident) => Some(incident),
+            Told::Answer(..) | Told::Skip(..) => None,
+        }
     }
 
     /// Whether the file was accepted, so that there may be something to look at.

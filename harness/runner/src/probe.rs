@@ -96,7 +96,9 @@ fn piped(text: &str, command: Vec<OsString>, describe: Describe) -> Implementati
 
 fn one_shot(text: &str, command: Vec<OsString>) -> Implementation {
     let program = command.first().map(PathBuf::from).unwrap_or_default();
-    let name = program.file_name().map(|name| name.to_string_lossy().into_owned());
+    // `python3 check.py` is the loader check.py.
+    let named = command.iter().map(Path::new).rfind(|word| word.is_file());
+    let name = named.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
     let describe = Describe {
         protocol: PROTOCOL_VERSION,
         name: name.unwrap_or_default(),

@@ -58,8 +58,9 @@ impl OneShot<'_> {
             return Ok(Some(Attempt::from_incident(Incident::Hung(self.deadline), duration)));
         }
         let told = answer::told(&exit, running.stdout.bytes(), &running.stderr);
-        let mut attempt = Attempt { told, sight: None, max_rss_kib: None, duration };
-        attempt.max_rss_kib = Some(exit.max_rss_kib);
+        let max_rss_kib = Some(exit.max_rss_kib);
+        let mut attempt =
+            Attempt { told, sight: None, max_rss_kib, duration, answered_first: false };
         if observe && attempt.accepts() {
             attempt.sight = Some(match blind {
                 Some(reason) => Sight::none(reason),

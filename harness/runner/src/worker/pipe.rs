@@ -200,17 +200,16 @@ impl Worker<'_, '_> {
         incident: Incident,
     ) -> Result<(), RunError> {
         let Some(alone) = self.alone(only)? else { return Ok(()) };
-        if matches!(alone.told, Told::Incident(_)) {
-            held.into_iter().for_each(|answered| self.confirm(answered));
-            self.blame(only, incident, alone);
-            return Ok(());
-        }
+        let certain = alone.incident().is_some() && !alone.answered_first;
         if let Some(answered) = held {
-            let Some(before) = self.alone(answered.index)? else { return Ok(()) };
-            if let Told::Incident(after) = before.told.clone() {
-                self.one_by_one.push_front(only);
-                self.blame(answered.index, after, before);
-                return Ok(());
+            // A second answer, or death after the first one, comes when the next case is on its way.
+            if !certain {
+                let Some(before) = self.alone(answered.index)? else { return Ok(()) };
+                if let Some(after) = before.incident().cloned() {
+                    self.one_by_one.push_front(only);
+                    self.blame(answered.index, after, before);
+                    return Ok(());
+                }
             }
             self.confirm(answered);
         }
@@ -254,7 +253,7 @@ impl Worker<'_, '_> {
         };
         let Some(answered) = self.held.take() else { return Ok(()) };
         match self.alone(answered.index)? {
-            Some(alone) if matches!(alone.told, Told::Incident(_)) => {
+            Some(alone) if alone.incident().is_some() => {
                 self.blame(answered.index, incident, alone);
             }
             _ => {
@@ -328,7 +327,8 @@ fn ask_alone(
     };
     look(plan, &session, index, &mut attempt);
     if let Err(incident) = session.close() {
-        return Some(Attempt::from_incident(incident, attempt.duration));
+        let late = Attempt::from_incident(incident, attempt.duration);
+        return Some(Attempt { answered_first: true, ..late });
     }
     Some(attempt)
 }

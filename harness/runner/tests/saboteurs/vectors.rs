@@ -1,0 +1,62 @@
+//! Hand-written vectors and the loaders that answer them wrongly.
+
+use harness_protocol::{Expect, Level, Needs, Stage, Vector, Want};
+use harness_runner::{Implementation, ProbeOptions, Target};
+
+/// `count` vectors, alternately to be accepted and rejected. The first byte is the answer, the second the
+/// number; see `saboteur.py`.
+pub(crate) fn vectors(count: u8) -> Vec<Vector> {
+    (0..count).map(|number| vector(number, number % 2 == 0, Want::Validate)).collect()
+}
+
+/// One vector.
+pub(crate) fn vector(number: u8, accepted: bool, want: Want) -> Vector {
+    let good = if want == Want::Load { Stage::Loaded } else { Stage::Valid };
+    Vector {
+        id: format!("t/{number}"),
+        rule: Some("T-FIRST".into()),
+        base: "base".into(),
+        edit: String::new(),
+        want,
+        bytes: vec![u8::from(accepted), number].into(),
+        call: None,
+        expect: expect(if accepted { good } else { Stage::Invalid }),
+        readings: Default::default(),
+        needs: Needs::default(),
+        observe: Vec::new(),
+        twin: None,
+        level: Level::Must,
+        why: "code that runs must have been checked".into(),
+    }
+}
+
+/// An answer at this stage and nothing more.
+pub(crate) fn expect(stage: Stage) -> Expect {
+    Expect {
+        stages: vec![stage],
+        rule: None,
+        offset: None,
+        model: None,
+        result: None,
+        buffers: Vec::new(),
+    }
+}
+
+/// The text of `--impl` for a mode of the saboteur.
+pub(crate) fn saboteur(mode: &str) -> String {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/saboteur.py");
+    format!("python3 -S -E {} {mode}", shell_words::quote(script))
+}
+
+/// A pipe connection to the saboteur.
+pub(crate) fn pipe(mode: &str) -> Implementation {
+    let text = format!("pipe:{}", saboteur(mode));
+    Target::parse(&text, &ProbeOptions::default()).unwrap()
+}
+
+/// A one-shot connection to a shell script whose `$1` is the file and `$first` its first byte.
+pub(crate) fn script(body: &str) -> Implementation {
+    let script = format!("first=$(od -An -tu1 -N1 \"$1\"); first=$((first)); {body}");
+    let text = format!("oneshot:sh -c {} loader", shell_words::quote(&script));
+    Target::parse(&text, &ProbeOptions::default()).unwrap()
+}
