@@ -13,9 +13,10 @@ pub(crate) fn map_writable(length: usize) -> io::Result<MmapMut> {
     MmapMut::map_anon(length)
 }
 
-/// Makes `memory` readable and executable and no longer writable, in one step. The kernels of the
-/// supported systems bring the instruction cache up to date when a page becomes executable for the first
-/// time; this one does here.
+/// Makes `memory` readable and executable and no longer writable, in one step.
+///
+/// x86 keeps its instruction cache coherent. On ARM64 Linux does so when a fresh page first becomes
+/// executable, which is what happens here; another system on ARM64 would need an explicit flush.
 ///
 /// # Errors
 /// When a policy of the system forbids memory that was written to become executable. The memory is
