@@ -185,6 +185,8 @@ pub struct Field {
     pub derive: Option<Derive>,
     /// What it points to.
     pub refers: Option<Refers>,
+    /// Why every value is right.
+    pub unconstrained: Option<String>,
 }
 
 /// Type of a field.
@@ -465,6 +467,8 @@ pub enum FieldRef {
     Enclosing {
         /// Which: 0 is the region's element, 1 an element of an array field of it, and so on.
         depth: usize,
+        /// The record type at that depth.
+        record: usize,
         /// Field position.
         field: usize,
     },

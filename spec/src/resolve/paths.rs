@@ -154,7 +154,7 @@ impl Resolver<'_> {
     fn field_at(&self, scope: &Scope, depth: usize, name: &str, rest: &[&str]) -> Option<Operand> {
         let record = *scope.records.get(depth)?;
         let position = self.field_position(record, name)?;
-        let field = FieldRef::Enclosing { depth, field: position };
+        let field = FieldRef::Enclosing { depth, record, field: position };
         let scalar = self.records.get(record)?.fields.get(position)?.field_type.scalar()?;
         match (rest, scalar.meaning) {
             ([], _) => Some(Operand::Field(field)),

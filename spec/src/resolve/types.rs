@@ -37,6 +37,7 @@ impl Resolver<'_> {
             unit: field.unit.clone(),
             doc: field.doc.clone(),
             clause: field.clause.clone(),
+            unconstrained: field.unconstrained.clone(),
             derive: field
                 .derive
                 .as_ref()

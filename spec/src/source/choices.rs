@@ -14,6 +14,12 @@ pub struct Choice {
     pub question: String,
     /// The defensible readings by name; exactly one is the default.
     pub readings: IndexMap<String, Reading>,
+    /// Rules that settle it besides those that name it as their `choice`.
+    #[serde(default)]
+    pub rules: Vec<String>,
+    /// Why no file can tell its readings apart.
+    #[serde(default)]
+    pub untestable: Option<String>,
 }
 
 /// One way to read the document.

@@ -94,6 +94,9 @@ pub struct Field {
     /// What an offset or index in this field points to.
     #[serde(default)]
     pub refers: Option<Refers>,
+    /// Why every value of the field is right, for a field that no rule looks at.
+    #[serde(default)]
+    pub unconstrained: Option<String>,
 }
 
 /// How a value follows from the rest of the file. Exactly one key.

@@ -36,7 +36,7 @@ pub(super) fn propose(bench: &Workbench<'_>, region: usize, with: Fill) -> Vec<P
         proposals.extend(proposal.map(|proposal| Proposal { twin, ..proposal }));
     };
     put("empty".into(), Vec::new(), None);
-    for length in [1_usize, 2, 3, 4, 8, 16, 4096] {
+    for length in [1_usize, 2, 3, 4, 8, 16, 256] {
         let zero = format!("zero-{length}");
         put(zero.clone(), vec![0; length], None);
         if with == Fill::Nothing {

@@ -19,9 +19,11 @@ pub(super) fn check(
     context.visit(target, |element| {
         let Some(value) = element.node.number() else { return };
         sink.exercise();
-        let repeated = match text_in {
-            None => !numbers.insert(value),
-            Some(region) => context.string(region, value).is_some_and(|text| !texts.insert(text)),
+        // Equal numbers are equal texts: long names that many elements share are hashed once.
+        let repeated = match (!numbers.insert(value), text_in) {
+            (repeated, None) => repeated,
+            (true, Some(region)) => context.string(region, value).is_some(),
+            (false, Some(region)) => context.string(region, value).is_some_and(|text| !texts.insert(text)),
         };
         if repeated {
             let path = context.format.path_of(target);

@@ -32,6 +32,14 @@ pub struct Proposal {
     pub twin: Option<String>,
 }
 
+impl Proposal {
+    /// The draft as it is.
+    #[must_use]
+    pub fn plain(name: &str, draft: &Draft) -> Self {
+        Self { name: name.to_owned(), edit: String::new(), draft: draft.clone(), twin: None }
+    }
+}
+
 /// What a rule looks at in one place.
 pub(crate) struct Place {
     pub(crate) site: Site,

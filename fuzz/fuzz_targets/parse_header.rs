@@ -1,0 +1,10 @@
+//! The header alone: hand-written parser against spec codec.
+#![cfg_attr(fuzzing, no_main)]
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|file: &[u8]| harness_fuzz::agreement::header(file));
+
+#[cfg(not(fuzzing))]
+fn main() {
+    harness_fuzz::not_a_fuzzer("parse_header");
+}

@@ -1,0 +1,10 @@
+//! Whole files, as they come and with the checksum repaired: same verdict, rule, offset, spans and model.
+#![cfg_attr(fuzzing, no_main)]
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|file: &[u8]| harness_fuzz::agreement::file_and_repaired(file));
+
+#[cfg(not(fuzzing))]
+fn main() {
+    harness_fuzz::not_a_fuzzer("parse_tables");
+}
