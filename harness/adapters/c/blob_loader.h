@@ -74,6 +74,9 @@ BLOB_EXPORT const char *blob_describe(void);
  * Judges the `size` bytes at `bytes` and goes as far as `want` (an enum blob_want) says. Returns an enum
  * blob_stage. The bytes are readable only until blob_load returns.
  *
+ * A good file whose code this process cannot run (another architecture) is BLOB_UNSUPPORTED for
+ * BLOB_WANT_CALL, without a rule; the harness counts it as skipped, with the message as the reason.
+ *
  * At BLOB_LOADED, `*module` is the loader's handle of what it has mapped, not NULL; at any other stage it
  * is NULL and nothing stays mapped.
  */

@@ -37,6 +37,11 @@ impl Host {
         }
         self.module = raw.module;
         let report = Report::try_from(&raw.report)?;
+        if case.want == Want::Call && stage == Stage::Unsupported && report.rule.is_none() {
+            let why =
+                report.message.unwrap_or_else(|| "the library does not call this file".into());
+            return Ok(Reply { skip: Some(why), ..Reply::default() });
+        }
         let reply = Reply {
             stage: Some(stage),
             rule: report.rule,

@@ -163,6 +163,16 @@ fn the_correct_loader_is_called() {
 }
 
 #[test]
+fn code_that_cannot_run_here_is_skipped() {
+    let load = "strcpy(report->message, \"for another machine\"); return 2;";
+    let reply = reply(GOOD_DESCRIBE, load, "return 0;", Want::Call);
+    assert_eq!((reply.stage, reply.skip.as_deref()), (None, Some("for another machine")));
+    let with_rule = "strcpy(report->rule, \"SCP-HEADER-GC\"); return 2;";
+    let reply = self::reply(GOOD_DESCRIBE, with_rule, "return 0;", Want::Call);
+    assert_eq!((reply.stage, reply.skip), (Some(Stage::Unsupported), None));
+}
+
+#[test]
 fn another_format_is_skipped() {
     let folder = tempfile::tempdir().unwrap();
     let library = library(&folder, GOOD_DESCRIBE, "return 5;", "return 0;");
