@@ -12,9 +12,9 @@ use crate::observe::Sight;
 #[derive(Clone, Debug)]
 pub(crate) enum Told {
     /// A judgement of the file.
-    Answer(Said, Reply),
+    Answer(Said, Box<Reply>),
     /// That it did not try.
-    Skip(String, Reply),
+    Skip(String, Box<Reply>),
     /// Nothing of use.
     Incident(Incident),
 }
@@ -34,7 +34,7 @@ pub(crate) struct Attempt {
 
 impl Attempt {
     /// What a checked reply of a pipe connection tells.
-    pub(crate) fn from_reply(reply: Reply, duration: Duration) -> Self {
+    pub(crate) fn from_reply(reply: Box<Reply>, duration: Duration) -> Self {
         let told = match (reply.stage, &reply.skip) {
             (_, Some(reason)) => Told::Skip(reason.clone(), reply),
             (Some(stage), None) => Told::Answer(Said::Stage(stage), reply),

@@ -1,6 +1,6 @@
 //! What all workers of a run share: the vectors still to do, the judgement of an attempt, the results.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -33,9 +33,9 @@ pub(crate) struct Plan<'a> {
     abandoned: AtomicBool,
 }
 
-#[derive(Default)]
 struct State {
-    results: BTreeMap<usize, CaseResult>,
+    /// In the order in which they became final.
+    results: Vec<CaseResult>,
     findings: Vec<Finding>,
 }
 
@@ -74,7 +74,10 @@ impl<'a> Plan<'a> {
             known_rules: vectors.iter().filter_map(|vector| vector.rule.as_deref()).collect(),
             pipelined: Queue::new(Vec::new()),
             observed: Queue::new(Vec::new()),
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                results: Vec::with_capacity(vectors.len()),
+                findings: Vec::new(),
+            }),
             failures: AtomicUsize::new(0),
             abandoned: AtomicBool::new(false),
         };
@@ -161,13 +164,13 @@ impl<'a> Plan<'a> {
             }
             Told::Skip(reason, reply) => {
                 result = skipped(result, Skip::Claimed(cut(&reason)));
-                result.got = Some(trimmed(reply, Outcome::Pass));
+                result.got = Some(trimmed(*reply, Outcome::Pass));
             }
             Told::Answer(said, reply) => {
                 if self.is_excused(index, said) {
                     return skipped(result, Skip::Claimed("answered `unsupported`".into()));
                 }
-                self.judge_answer(index, said, reply, &mut result);
+                self.judge_answer(index, said, *reply, &mut result);
                 if accepts && observe::wanted(&self.vectors[index]) {
                     add_sight(&mut result, attempt.sight);
                 }
@@ -228,7 +231,7 @@ impl<'a> Plan<'a> {
         // Told under the lock, so that `done` rises by one from call to call.
         let done = state.results.len() + 1;
         (self.sink)(Event::CaseDone { done, total: self.vectors.len(), result: &result });
-        state.results.insert(result.index, result);
+        state.results.push(result);
     }
 
     pub(crate) fn find(&self, finding: Finding) {
@@ -244,8 +247,9 @@ impl<'a> Plan<'a> {
 
     /// The results in vector order, and what else was found.
     pub(crate) fn finish(self) -> (Vec<CaseResult>, Vec<Finding>) {
-        let state = self.state.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        (state.results.into_values().collect(), state.findings)
+        let mut state = self.state.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        state.results.sort_by_key(|result| result.index);
+        (state.results, state.findings)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

@@ -14,12 +14,12 @@ use harness_runner::{Event, Outcome, RunOptions, run};
 use vectors::{pipe, script, vector};
 
 fn descriptors() -> usize {
-    fs::read_dir("/proc/self/fd").unwrap().count()
+    fs::read_dir("/proc/self/fd").expect("/proc is there").count()
 }
 
 /// Children of any thread, dead or alive.
 fn children() -> String {
-    let tasks = fs::read_dir("/proc/self/task").unwrap().flatten();
+    let tasks = fs::read_dir("/proc/self/task").expect("/proc is there").flatten();
     tasks.map(|task| fs::read_to_string(task.path().join("children")).unwrap_or_default()).collect()
 }
 
@@ -65,7 +65,7 @@ fn interrupted() {
         };
         let mut vectors = vectors::vectors(4);
         vectors.swap(0, 1);
-        let report = run(&loader, &vectors, &options, &sink).unwrap();
+        let report = run(&loader, &vectors, &options, &sink).expect("it runs");
         assert!(report.interrupted, "{report:#?}");
         assert!(!report.cases.is_empty() && report.cases.len() < 4);
         assert!(report.cases.iter().all(|result| result.outcome == Outcome::Pass));

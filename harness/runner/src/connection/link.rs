@@ -111,7 +111,8 @@ impl Link {
         Ok(())
     }
 
-    fn write_some(&mut self) -> io::Result<()> {
+    /// Writes what the pipe takes.
+    pub(crate) fn write_some(&mut self) -> io::Result<()> {
         while let (Some(stdin), Some(rest)) = (&mut self.stdin, self.outgoing.get(self.written..)) {
             if rest.is_empty() {
                 break;

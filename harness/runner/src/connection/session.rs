@@ -164,6 +164,11 @@ impl Session {
         self.flights.push_back(Flight { index, seq, bytes });
     }
 
+    /// Writes what the pipe takes of the queue, without waiting. Errors show when listening.
+    pub(crate) fn push(&mut self) {
+        let _ = self.link.write_some();
+    }
+
     /// Sends what is queued and waits a little for one answer.
     pub(crate) fn hear(&mut self) -> Result<Heard, Incident> {
         if let Some(heard) = self.take_reply()? {

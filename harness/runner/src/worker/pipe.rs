@@ -33,6 +33,7 @@ pub(crate) fn work(plan: &Plan<'_>, command: &[OsString]) -> Result<(), RunError
         sequence: Sequence::new(),
         session: None,
         held: None,
+        ready: Vec::new(),
         one_by_one: VecDeque::new(),
         suspicion: None,
         to_isolate: Vec::new(),
@@ -48,6 +49,8 @@ struct Worker<'p, 'a> {
     session: Option<Session>,
     /// The last answer, which may still be revoked.
     held: Option<Answered>,
+    /// Answers that stand. They are judged when the next case is on its way, while the loader works.
+    ready: Vec<Answered>,
     /// Vectors to be asked with nothing else in flight, before any other.
     one_by_one: VecDeque<usize>,
     suspicion: Option<Suspicion>,
@@ -76,6 +79,7 @@ impl Worker<'_, '_> {
     fn run(&mut self) -> Result<(), RunError> {
         while !self.plan.is_stopped() {
             self.refill()?;
+            self.judge_ready();
             if self.in_flight() > 0 {
                 self.listen()?;
             } else if self.suspicion.is_some() {
@@ -89,10 +93,11 @@ impl Worker<'_, '_> {
         }
         if self.plan.is_stopped() {
             self.session = None;
-            self.held.take().into_iter().for_each(|answered| self.deliver(answered));
+            self.held.take().into_iter().for_each(|answered| self.confirm(answered));
         } else {
             self.close_session()?;
         }
+        self.judge_ready();
         self.isolate_failures()
     }
 
@@ -121,6 +126,9 @@ impl Worker<'_, '_> {
             }
             in_flight += 1;
         }
+        if let Some(session) = &mut self.session {
+            session.push();
+        }
         Ok(())
     }
 
@@ -144,7 +152,7 @@ impl Worker<'_, '_> {
         match session.hear() {
             Ok(Heard::Nothing) => Ok(()),
             Ok(Heard::Reply { index, reply, duration }) => {
-                let mut attempt = Attempt::from_reply(*reply, duration);
+                let mut attempt = Attempt::from_reply(reply, duration);
                 look(self.plan, session, index, &mut attempt);
                 if let Some(confirmed) = self.held.replace(Answered { index, attempt }) {
                     self.confirm(confirmed);
@@ -159,7 +167,13 @@ impl Worker<'_, '_> {
     fn confirm(&mut self, answered: Answered) {
         match &mut self.suspicion {
             Some(suspicion) => suspicion.cleared.push(answered),
-            None => self.deliver(answered),
+            None => self.ready.push(answered),
+        }
+    }
+
+    fn judge_ready(&mut self) {
+        for answered in std::mem::take(&mut self.ready) {
+            self.deliver(answered);
         }
     }
 
@@ -316,7 +330,7 @@ fn ask_alone(
         match session.hear() {
             Ok(Heard::Nothing) => {}
             Ok(Heard::Reply { reply, duration, .. }) => {
-                break Attempt::from_reply(*reply, duration);
+                break Attempt::from_reply(reply, duration);
             }
             Err(incident) => {
                 let waited =

@@ -13,7 +13,7 @@ use Outcome::{
 };
 
 fn sabotage(body: &str, vectors: &[Vector], options: &RunOptions) -> RunReport {
-    run(&script(body), vectors, options, &|_| {}).unwrap()
+    run(&script(body), vectors, options, &|_| {}).expect("it runs")
 }
 
 const GOOD: &str = "[ $first = 1 ]";

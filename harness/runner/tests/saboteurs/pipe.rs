@@ -18,7 +18,7 @@ const HASTY: Duration = Duration::from_millis(700);
 /// Four vectors, accepted and rejected in turn, with so many in flight.
 fn sabotage(mode: &str, in_flight: usize, deadline: Duration) -> RunReport {
     let options = RunOptions { deadline, in_flight, ..RunOptions::default() };
-    run(&pipe(mode), &vectors(4), &options, &|_| {}).unwrap()
+    run(&pipe(mode), &vectors(4), &options, &|_| {}).expect("it runs")
 }
 
 fn outcomes(report: &RunReport) -> Vec<Outcome> {

@@ -8,7 +8,7 @@ use rstest::rstest;
 use crate::vectors::saboteur;
 
 fn kind(text: &str, options: &ProbeOptions) -> &'static str {
-    Target::parse(text, options).unwrap().connection.kind()
+    Target::parse(text, options).expect("it starts").connection.kind()
 }
 
 #[rstest]

@@ -13,9 +13,9 @@ use rstest::rstest;
 use crate::vectors::{expect, pipe, vectors};
 
 fn with_deviations(mode: &str, yaml: &str) -> RunReport {
-    let deviations = Deviations::parse(yaml, Path::new("deviations.yaml")).unwrap();
+    let deviations = Deviations::parse(yaml, Path::new("deviations.yaml")).expect("valid YAML");
     let options = RunOptions { deviations: Some(deviations), ..RunOptions::default() };
-    run(&pipe(mode), &vectors(4), &options, &|_| {}).unwrap()
+    run(&pipe(mode), &vectors(4), &options, &|_| {}).expect("it runs")
 }
 
 #[rstest]

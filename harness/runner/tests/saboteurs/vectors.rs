@@ -51,12 +51,12 @@ pub(crate) fn saboteur(mode: &str) -> String {
 /// A pipe connection to the saboteur.
 pub(crate) fn pipe(mode: &str) -> Implementation {
     let text = format!("pipe:{}", saboteur(mode));
-    Target::parse(&text, &ProbeOptions::default()).unwrap()
+    Target::parse(&text, &ProbeOptions::default()).expect("it starts")
 }
 
 /// A one-shot connection to a shell script whose `$1` is the file and `$first` its first byte.
 pub(crate) fn script(body: &str) -> Implementation {
     let script = format!("first=$(od -An -tu1 -N1 \"$1\"); first=$((first)); {body}");
     let text = format!("oneshot:sh -c {} loader", shell_words::quote(&script));
-    Target::parse(&text, &ProbeOptions::default()).unwrap()
+    Target::parse(&text, &ProbeOptions::default()).expect("it starts")
 }

@@ -74,24 +74,24 @@ fn last_reply(stdout: &[u8]) -> Result<Option<Reply>, String> {
 
 /// What code and reply say together, or how they contradict each other.
 fn refine(code: Said, reply: Option<Reply>) -> Result<Told, String> {
-    let Some(mut reply) = reply else { return Ok(Told::Answer(code, Reply::default())) };
+    let Some(mut reply) = reply else { return Ok(Told::Answer(code, Box::default())) };
     if let Some(reason) = &reply.skip {
         let reason = reason.clone();
         return match code {
-            Said::Stage(Stage::Unsupported) => Ok(Told::Skip(reason, reply)),
+            Said::Stage(Stage::Unsupported) => Ok(Told::Skip(reason, Box::new(reply))),
             _ => Err(format!("the reply says skip, the exit code says {code}")),
         };
     }
     if reply.stage.is_none() && reply.result.is_some() {
         reply.stage = Some(Stage::Returned);
     }
-    let Some(stage) = reply.stage else { return Ok(Told::Answer(code, reply)) };
+    let Some(stage) = reply.stage else { return Ok(Told::Answer(code, Box::new(reply))) };
     let agrees = match code {
         Said::Stage(unsupported) => stage == unsupported,
         _ => stage.accepts() == code.accepts(),
     };
     if agrees {
-        Ok(Told::Answer(Said::Stage(stage), reply))
+        Ok(Told::Answer(Said::Stage(stage), Box::new(reply)))
     } else {
         Err(format!("the reply says {stage}, the exit code says {code}"))
     }
