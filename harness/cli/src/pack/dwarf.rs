@@ -99,16 +99,30 @@ fn read_unit(
         {
             continue;
         }
-        let mut ranges = unit.die_ranges(entry)?;
-        while let Some(range) = ranges.next()? {
-            if let Some(name) = wanted.get(&range.begin) {
+        for start in starts(unit, entry)? {
+            if let Some(name) = wanted.get(&start) {
                 let signature = read_function(unit, entry, structures)
                     .map_err(|(place, fault)| complain(name, place, fault))?;
-                functions.insert(range.begin, signature);
+                functions.insert(start, signature);
             }
         }
     }
     Ok(())
+}
+
+/// Where the pieces of a function start: it is in several when the compiler has moved its cold part away.
+/// (`die_ranges` of gimli 0.34 adds start and size unchecked, which a damaged file can make overflow.)
+fn starts<'data>(unit: Unit<'_, 'data>, entry: &Entry<'data>) -> gimli::Result<Vec<u64>> {
+    if let Some(low) = entry.attr_value(gimli::DW_AT_low_pc) {
+        return Ok(unit.attr_address(low)?.into_iter().collect());
+    }
+    let Some(value) = entry.attr_value(gimli::DW_AT_ranges) else { return Ok(Vec::new()) };
+    let Some(mut ranges) = unit.attr_ranges(value)? else { return Ok(Vec::new()) };
+    let mut starts = Vec::new();
+    while let Some(range) = ranges.next()? {
+        starts.push(range.begin);
+    }
+    Ok(starts)
 }
 
 fn complain(function: &str, place: String, fault: TypeFault) -> PackError {

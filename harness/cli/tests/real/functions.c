@@ -5,6 +5,8 @@
  * level (tables.c has those). Wrapping arithmetic is unsigned inside, so that every result is defined.
  * Compile with: -O0 or -O2 -fPIC -ffreestanding -fno-stack-protector -fcf-protection=none
  *               -fno-asynchronous-unwind-tables -g
+ * (-fno-pic instead of -fPIC for 32-bit x86, whose -fPIC goes through a table of addresses; calls are
+ * relative there anyway).
  */
 #include <stdint.h>
 

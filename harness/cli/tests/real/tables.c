@@ -1,6 +1,7 @@
 /*
  * Real input that reaches into .rodata: tables, jump tables, string literals, floating-point constants.
- * The packer appends the read-only sections to the code and resolves the references. Compile as functions.c.
+ * The packer appends the read-only sections to the code and resolves the references. Compile as functions.c;
+ * 32-bit x86 has no way to reach constants without a table of addresses, so not for it.
  */
 #include <stdint.h>
 

@@ -1,0 +1,119 @@
+//! `harness replay CASE`: one vector, in full.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use harness_codec::decode;
+use harness_protocol::{Vector, exit};
+use harness_runner::{CaseResult, Outcome, RunOptions, run_one};
+
+use super::conformance::{BUILT_IN, find};
+use super::dump;
+use crate::args::Global;
+use crate::failure::{CommandResult, Failure};
+use crate::selection::{frozen, suite};
+use crate::{formats, input, style};
+
+/// Run one vector and show everything about it: the file, what is expected, what was answered
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Id of the vector, as reports name it
+    case: String,
+    /// Implementation to ask
+    #[arg(long = "impl", value_name = "LOADER", default_value = BUILT_IN)]
+    implementation: String,
+    /// Take the vectors from JSON files in this folder instead of making them
+    #[arg(long, value_name = "DIR")]
+    vectors: Option<PathBuf>,
+    /// Also write the vector's file here
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+}
+
+/// Replays the vector; 1 when the answer is not the expected one.
+pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
+    let spec = formats::spec(global)?;
+    let readings = formats::readings(global);
+    let vectors = match &options.vectors {
+        Some(folder) => frozen(folder)?,
+        None => suite(&spec, &readings)?.vectors,
+    };
+    let vector = vectors
+        .iter()
+        .find(|vector| vector.id == options.case)
+        .ok_or_else(|| unknown(&options.case, &vectors))?;
+    if let Some(path) = &options.save {
+        input::write(path, &vector.bytes.0)?;
+    }
+    let implementation = find(&options.implementation, &Arc::new(AtomicBool::new(false)))?;
+    let run_options = RunOptions {
+        format: Some(spec.format().id.clone()),
+        choices: readings.clone(),
+        isolate: false,
+        ..RunOptions::default()
+    };
+    let result = run_one(&implementation, vector, &run_options)
+        .map_err(|error| Failure::new(error.exit_code(), error.to_string(), None))?;
+    if global.json {
+        anstream::println!("{}", serde_json::json!({"vector": vector, "result": result}));
+    } else {
+        let format = spec.under(&readings)?;
+        let decoded = decode(&format, &vector.bytes.0);
+        anstream::print!("{}", dump::text(&format, &decoded, &vector.bytes.0, &vector.id, false));
+        print(vector, &result);
+    }
+    Ok(match result.outcome {
+        Outcome::Pass => exit::OK,
+        Outcome::Skip => exit::NOTHING_RAN,
+        _ => exit::NONCONFORMANT,
+    })
+}
+
+fn print(vector: &Vector, result: &CaseResult) {
+    let line = |label: &str, text: &str| {
+        if !text.is_empty() {
+            anstream::println!("{:>10}  {text}", style::dim(label));
+        }
+    };
+    anstream::println!();
+    line("base", &vector.base);
+    line("edit", &vector.edit);
+    line("rule", vector.rule.as_deref().unwrap_or_default());
+    line("why", &vector.why);
+    line("twin", vector.twin.as_deref().unwrap_or_default());
+    let stages: Vec<&str> = result.expected.iter().map(|stage| stage.name()).collect();
+    line("expected", &stages.join(" or "));
+    for (choice, readings) in &vector.readings {
+        for (reading, expect) in readings {
+            let stages: Vec<&str> = expect.stages.iter().map(|stage| stage.name()).collect();
+            line("reading", &format!("{choice}={reading}: {}", stages.join(" or ")));
+        }
+    }
+    if let Some(reply) = &result.got {
+        line("answered", &serde_json::to_string(reply).unwrap_or_default());
+    }
+    line("crash", &result.crash.as_ref().map(ToString::to_string).unwrap_or_default());
+    result.notes.iter().for_each(|note| line("note", note));
+    let outcome = result.outcome.to_string();
+    let verdict =
+        if result.outcome == Outcome::Pass { style::good(&outcome) } else { style::bad(&outcome) };
+    let cause = if result.cause.is_empty() { String::new() } else { format!(": {}", result.cause) };
+    line("outcome", &format!("{verdict}{cause}"));
+}
+
+fn unknown(case: &str, vectors: &[Vector]) -> Failure {
+    let last = case.rsplit('/').next().unwrap_or(case);
+    let near: Vec<&str> = vectors
+        .iter()
+        .map(|vector| vector.id.as_str())
+        .filter(|id| id.contains(case) || id.ends_with(last))
+        .take(5)
+        .collect();
+    let help = if near.is_empty() {
+        "`harness conformance --list` shows all ids".to_owned()
+    } else {
+        format!("similar: {}", near.join(", "))
+    };
+    Failure::usage_with(format!("there is no vector `{case}`"), help)
+}
