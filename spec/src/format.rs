@@ -83,6 +83,22 @@ impl Format {
         self.fields_of(target).last().copied()
     }
 
+    /// The field that a reference leads to.
+    #[must_use]
+    pub fn field_of(&self, field: &FieldRef) -> Option<&Field> {
+        match field {
+            FieldRef::Region { region, path } => {
+                self.leaf(&Target { region: *region, path: path.clone() })
+            }
+            FieldRef::Enclosing { record, field, inner, .. } => {
+                let first = self.records.get(*record)?.fields.get(*field)?;
+                inner.iter().try_fold(first, |outer, step| {
+                    self.records.get(outer.field_type.record()?)?.fields.get(*step)
+                })
+            }
+        }
+    }
+
     /// The target's path in words: `types.fields.type_code`.
     #[must_use]
     pub fn path_of(&self, target: &Target) -> String {
@@ -293,6 +309,8 @@ pub enum Derive {
     OffsetOf(usize),
     /// Length of a region in bytes.
     SizeOf(usize),
+    /// Length of the file in bytes.
+    SizeOfFile,
     /// Number of elements of a region.
     CountOfRegion(usize),
     /// Number of elements of an array field of the same record.
@@ -332,6 +350,8 @@ pub struct Region {
     pub content: Content,
     /// File offset; `None`: right after the region before.
     pub at: Option<Operand>,
+    /// It starts at the next multiple of this many bytes.
+    pub align: u64,
     /// File offset that it must not reach past.
     pub limit: Option<Operand>,
     /// Code that returns at once.
@@ -413,6 +433,14 @@ pub struct Count {
     pub bytes: bool,
 }
 
+impl Count {
+    /// The number outside the region that it is.
+    #[must_use]
+    pub fn operand(&self) -> Option<&Operand> {
+        if let CountSource::Operand(operand) = &self.source { Some(operand) } else { None }
+    }
+}
+
 /// Where the number of elements is.
 #[derive(Clone, Debug)]
 pub enum CountSource {
@@ -433,6 +461,17 @@ pub enum Extent {
     Until(Operand),
     /// To the limit or the end of the file.
     Rest,
+}
+
+impl Extent {
+    /// The number that it follows from.
+    #[must_use]
+    pub fn operand(&self) -> Option<&Operand> {
+        match self {
+            Self::Size(operand) | Self::Until(operand) => Some(operand),
+            Self::Rest => None,
+        }
+    }
 }
 
 /// A number from somewhere.
@@ -471,6 +510,8 @@ pub enum FieldRef {
         record: usize,
         /// Field position.
         field: usize,
+        /// Field positions inside that field, where it is a record.
+        inner: Vec<usize>,
     },
 }
 
@@ -534,6 +575,7 @@ pub enum Check {
     Unique { target: Target, text_in: Option<usize> },
     Implies { when: Vec<(Target, Vec<u64>)>, then: Vec<(Target, Vec<u64>)> },
     Fits { each: Target, start: Operand, length: Operand, size: Operand },
+    Separate { regions: Vec<usize> },
     Disjoint { each: Target, start: Operand, length: Operand },
     Derived { target: Target },
     Mapping { image: usize, never: Protection },

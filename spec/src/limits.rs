@@ -11,6 +11,10 @@ pub const MAX_YAML_DEPTH: usize = 64;
 /// fewer, so only alias bombs reach it.
 pub const MAX_YAML_NODES: usize = 1 << 19;
 
+/// Fewest bytes of a record, nested ones included. Records nest by name, so a few lines could otherwise say
+/// one of 2^60 bytes; no format's fixed part comes near a megabyte.
+pub const MAX_RECORD_BYTES: u64 = 1 << 20;
+
 /// Widest reach of an array or bytes field with a literal length, in elements. Larger data belongs in a
 /// region; the cap keeps a typo such as `bytes[4000000000]` from becoming a gigabyte of base file.
 pub const MAX_FIXED_LENGTH: u64 = 1 << 16;

@@ -169,7 +169,9 @@ fn used_fields(format: &Format) -> BTreeSet<(usize, usize)> {
             match field.derive {
                 Some(Derive::Crc32 { .. } | Derive::Fnv1a(_)) | None => {}
                 // Sizes, counts and offsets are what decoding itself goes by.
-                Some(_) => drop(uses.fields.insert((record, index))),
+                Some(_) => {
+                    uses.fields.insert((record, index));
+                }
             }
         }
     }
@@ -205,9 +207,21 @@ impl Uses<'_> {
             FieldRef::Region { region, path } => {
                 self.target(&Target { region: *region, path: path.clone() })
             }
-            FieldRef::Enclosing { record, field, .. } => {
-                drop(self.fields.insert((*record, *field)))
+            FieldRef::Enclosing { record, field, inner, .. } => {
+                self.fields.insert((*record, *field));
+                self.nested(*record, *field, inner);
             }
+        }
+    }
+
+    /// Marks the fields on the way from a field of `record` inwards.
+    fn nested(&mut self, record: usize, field: usize, inner: &[usize]) {
+        let spec = self.format.records.get(record).and_then(|record| record.fields.get(field));
+        if let (Some(record), Some((&field, rest))) =
+            (spec.and_then(|field| field.field_type.record()), inner.split_first())
+        {
+            self.fields.insert((record, field));
+            self.nested(record, field, rest);
         }
     }
 
@@ -238,6 +252,7 @@ impl Uses<'_> {
             Check::Bounds { .. }
             | Check::Filled { .. }
             | Check::Ends { .. }
+            | Check::Separate { .. }
             | Check::Utf8 { .. }
             | Check::Mapping { .. } => {}
             Check::Const { target, .. }

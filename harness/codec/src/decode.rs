@@ -3,8 +3,8 @@
 
 use blobspec::Format;
 use blobspec::format::{
-    ArrayCount, Check, Content, Count, CountSource, Element, Endian, Extent, Field, FieldType,
-    Operand, Region, Rule, Scalar,
+    ArrayCount, Content, Count, CountSource, Element, Endian, Extent, Field, FieldType, Operand,
+    Region, Scalar,
 };
 
 use crate::evaluate::Context;
@@ -25,6 +25,9 @@ pub struct Decoded {
     pub verdict: Verdict,
     /// Rules that were evaluated on at least one element, in spec order: what this file exercises.
     pub exercised: Vec<usize>,
+    /// Bytes of strings that rules looked at one by one: a measure of effort that does not depend on the
+    /// machine. It stays near the size of the file, whatever the file.
+    pub work: u64,
 }
 
 impl Decoded {
@@ -46,22 +49,25 @@ impl Decoded {
 pub fn decode(format: &Format, file: &[u8]) -> Decoded {
     let file = file.get(..MAX_FILE).unwrap_or(file);
     let mut sink = Sink::new(format);
-    let model = Decoder { format, file, model: Model::default() }.run(&mut sink);
+    let gates = rules::gates(format);
+    let model = Decoder { format, file, gates: &gates, model: Model::default() }.run(&mut sink);
+    let mut work = 0;
     if sink.violations.is_empty() {
-        let context = Context { format, file, model: &model };
+        let context = Context::new(format, file, &model);
         for (index, rule) in
             format.rules.iter().enumerate().filter(|(_, rule)| rule.active && !rule.gate)
         {
             sink.rule = index;
             rules::check(&context, rule, &mut sink);
         }
+        work = context.spent();
     }
     let Sink { mut violations, exercised, .. } = sink;
     violations.sort_by_key(|v| (format.rules.get(v.rule).map(|rule| rule.stage), v.rule, v.offset));
     let verdict = Verdict::of(format, &violations);
     let exercised =
         exercised.iter().enumerate().filter(|(_, seen)| **seen).map(|(rule, _)| rule).collect();
-    Decoded { model, violations, verdict, exercised }
+    Decoded { model, violations, verdict, exercised, work }
 }
 
 /// Why decoding stops: the bytes of a region end at this offset.
@@ -72,6 +78,8 @@ struct RanOut {
 struct Decoder<'a> {
     format: &'a Format,
     file: &'a [u8],
+    /// For each region the gates that can be checked once it is decoded.
+    gates: &'a [Vec<usize>],
     model: Model,
 }
 
@@ -97,17 +105,11 @@ impl<'a> Decoder<'a> {
         self.model
     }
 
-    /// Checks the gates on a region that has just been decoded; whether one is violated.
+    /// Checks the gates that can be checked now that `region` is decoded; whether one is violated.
     fn gates(&self, region: usize, sink: &mut Sink) -> bool {
-        let context = Context { format: self.format, file: self.file, model: &self.model };
-        let on_region =
-            |rule: &Rule| rule.active && rule.gate && rules::looks_at(&rule.check) == Some(region);
-        for (index, rule) in
-            self.format.rules.iter().enumerate().filter(|(_, rule)| on_region(rule))
-        {
-            if matches!(rule.check, Check::Bounds { .. }) {
-                continue;
-            }
+        let context = Context::new(self.format, self.file, &self.model);
+        for &index in self.gates.get(region).map(Vec::as_slice).unwrap_or_default() {
+            let Some(rule) = self.format.rules.get(index) else { continue };
             sink.rule = index;
             rules::check(&context, rule, sink);
             if !sink.violations.is_empty() {
@@ -118,9 +120,7 @@ impl<'a> Decoder<'a> {
     }
 
     fn report_bounds(&self, index: usize, region: &Region, at: usize, sink: &mut Sink) {
-        let bounds =
-            |rule: &Rule| matches!(rule.check, Check::Bounds { region } if region == index);
-        sink.rule = self.format.rules.iter().position(bounds).unwrap_or_default();
+        sink.rule = rules::bounds_rule(self.format, index).unwrap_or_default();
         let offset = u64::try_from(at).unwrap_or(u64::MAX);
         sink.report(offset, || {
             format!("{} runs past its end: nothing fits at {offset:#x}", region.name)
@@ -128,7 +128,7 @@ impl<'a> Decoder<'a> {
     }
 
     fn operand(&self, operand: &Operand) -> Option<u64> {
-        Context { format: self.format, file: self.file, model: &self.model }.operand(operand, &[])
+        Context::new(self.format, self.file, &self.model).operand(operand, &[])
     }
 
     fn position(&self, operand: &Operand) -> usize {
@@ -136,12 +136,16 @@ impl<'a> Decoder<'a> {
     }
 
     fn region(&self, region: &Region, previous_end: usize) -> Result<RegionNode, RanOut> {
-        let start = region.at.as_ref().map_or(previous_end, |at| self.position(at));
+        let follows = || align_up(previous_end, region.align);
+        let start = region.at.as_ref().map_or_else(follows, |at| self.position(at));
         let limit = region
             .limit
             .as_ref()
             .map_or(self.file.len(), |limit| self.position(limit))
             .min(self.file.len());
+        if start > limit {
+            return Err(RanOut { at: start }); // not even an empty region lies past the end
+        }
         let mut cursor = Cursor { decoder: self, at: start, limit };
         let count = cursor.prefix(region)?;
         let node = cursor.content(region, count.as_ref().and_then(Node::number))?;
@@ -347,6 +351,12 @@ impl Cursor<'_> {
         }
         Ok(Node { span: Span::new(start, self.at), value: Value::Instruction(position, values) })
     }
+}
+
+/// The next multiple of `align`; the end of the address space where there is none.
+pub(crate) fn align_up(at: usize, align: u64) -> usize {
+    let align = usize::try_from(align).unwrap_or(usize::MAX);
+    at.checked_next_multiple_of(align).unwrap_or(usize::MAX)
 }
 
 fn integer(bytes: &[u8], endian: Endian) -> u64 {

@@ -1,9 +1,9 @@
 //! A file to be written: values to pin and values to derive.
 
 use blobspec::Format;
-use blobspec::format::{Field, FieldType, Target};
+use blobspec::format::{Field, FieldType, Region, Target};
 
-use crate::model::{Model, Node, Value};
+use crate::model::{Model, Node, RegionNode, Value};
 
 /// A file to be written. Everything that is [`Item::Derived`] is computed; everything else is written as it
 /// stands, right or wrong.
@@ -11,6 +11,8 @@ use crate::model::{Model, Node, Value};
 pub struct Draft {
     /// One entry for each region of the spec.
     pub regions: Vec<RegionDraft>,
+    /// Bytes that no region owns, where they are not zero: between tables, say.
+    pub gaps: Vec<Gap>,
     /// Bytes of the header part from this offset to the start of the region are left out, and what is derived
     /// follows: a table that ends too early in a file that is otherwise right.
     pub cut: Option<Cut>,
@@ -18,6 +20,15 @@ pub struct Draft {
     pub trailing: Vec<u8>,
     /// The file ends after this many bytes.
     pub truncate: Option<usize>,
+}
+
+/// Bytes that no region owns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// File offset of the first.
+    pub at: usize,
+    /// The bytes.
+    pub bytes: Vec<u8>,
 }
 
 /// A stretch to leave out.
@@ -32,6 +43,8 @@ pub struct Cut {
 /// One region of a draft.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegionDraft {
+    /// Its file offset, for a region that the spec places by a number; `None`: after the region before.
+    pub at: Option<usize>,
     /// The count before the elements.
     pub count: Option<Item>,
     /// The content.
@@ -126,22 +139,26 @@ impl Draft {
         if model.regions.len() != format.regions.len() {
             return None;
         }
-        let region = |region: &crate::model::RegionNode| RegionDraft {
+        let region = |(region, spec): (&RegionNode, &Region)| RegionDraft {
+            at: spec.at.as_ref().map(|_| region.span.range().start),
             count: region.count.as_ref().map(|count| item(count, file)),
             item: item(&region.node, file),
         };
-        let end = model.regions.iter().map(|region| region.span.range().end).max().unwrap_or(0);
+        let (gaps, end) = gaps(model, file);
         Some(Self {
-            regions: model.regions.iter().map(region).collect(),
+            regions: model.regions.iter().zip(&format.regions).map(region).collect(),
+            gaps,
             cut: None,
             trailing: file.get(end..).unwrap_or_default().to_vec(),
             truncate: None,
         })
     }
 
-    /// The same with everything derived that the spec derives.
+    /// The same with everything derived that the spec derives. Where regions lie is derived too when they lie
+    /// where the encoder would put them; tables in another order or with gaps between them stay in place.
     #[must_use]
     pub fn relaxed(mut self, format: &Format) -> Self {
+        self.relax_places(format);
         for (draft, region) in self.regions.iter_mut().zip(&format.regions) {
             if draft.count.is_some() {
                 draft.count = Some(Item::Derived);
@@ -155,6 +172,18 @@ impl Draft {
             }
         }
         self
+    }
+
+    fn relax_places(&mut self, format: &Format) {
+        if !self.gaps.is_empty() || self.regions.iter().all(|region| region.at.is_none()) {
+            return;
+        }
+        let mut free = self.clone();
+        free.regions.iter_mut().for_each(|region| region.at = None);
+        let placed = crate::encode::layout(format, self).ok();
+        if placed.is_some() && placed == crate::encode::layout(format, &free).ok() {
+            *self = free;
+        }
     }
 
     /// The value at `site`.
@@ -199,6 +228,22 @@ impl Draft {
         }
         sites
     }
+}
+
+/// What no region owns, and where the last region ends.
+fn gaps(model: &Model, file: &[u8]) -> (Vec<Gap>, usize) {
+    let mut ranges: Vec<_> = model.regions.iter().map(|region| region.span.range()).collect();
+    ranges.retain(|range| !range.is_empty());
+    ranges.sort_by_key(|range| range.start);
+    let (mut gaps, mut end) = (Vec::new(), 0);
+    for range in ranges {
+        let bytes = file.get(end..range.start).unwrap_or_default();
+        if bytes.iter().any(|byte| *byte != 0) {
+            gaps.push(Gap { at: end, bytes: bytes.to_vec() });
+        }
+        end = end.max(range.end);
+    }
+    (gaps, end)
 }
 
 fn collect(

@@ -10,6 +10,7 @@ use blobspec::format::{
 };
 
 use crate::checksum;
+use crate::decode::align_up;
 use crate::draft::{Draft, Item, RegionDraft};
 use crate::limits::MAX_ENCODED;
 
@@ -60,14 +61,24 @@ pub fn encode(format: &Format, draft: &Draft) -> Result<Encoded, EncodeError> {
         strings,
         regions: shortened(&regions, &draft),
         bytes: Vec::new(),
+        at: 0,
         checksums: Vec::new(),
     };
+    for gap in &draft.gaps {
+        writer.at = gap.at;
+        writer.emit(&gap.bytes);
+    }
     for (index, range) in regions.iter().enumerate() {
-        writer.region(index, range.clone())?;
+        writer.at = range.start;
+        writer.region(index, range.len())?;
     }
     if let Some(cut) = draft.cut {
-        let end = regions.get(cut.region).map_or(0, |range| range.start);
-        writer.bytes.drain(cut.from.min(end)..end);
+        let end = regions.get(cut.region).map_or(0, |range| range.start).min(writer.bytes.len());
+        let from = cut.from.min(end);
+        writer.bytes.drain(from..end);
+        for pending in writer.checksums.iter_mut().filter(|pending| pending.at >= end) {
+            pending.at -= end - from;
+        }
     }
     writer.checksums();
     let Writer { mut bytes, regions, .. } = writer;
@@ -154,19 +165,22 @@ fn names_in(
 }
 
 /// Where every region lies before anything is cut out.
-fn layout(format: &Format, draft: &Draft) -> Result<Vec<Range<usize>>, EncodeError> {
-    let mut at = 0_usize;
+pub(crate) fn layout(format: &Format, draft: &Draft) -> Result<Vec<Range<usize>>, EncodeError> {
+    let mut previous = 0_usize;
     let mut regions = Vec::with_capacity(draft.regions.len());
     for (region, spec) in draft.regions.iter().zip(&format.regions) {
+        let start = region.at.unwrap_or_else(|| align_up(previous, spec.align));
         let prefix = spec.count().map_or(0, |count| prefix_width(&count.source));
-        let size = size(format, spec, &region.item)?;
-        let end = at
-            .checked_add(prefix)
-            .and_then(|at| at.checked_add(size))
-            .filter(|end| *end <= MAX_ENCODED);
-        let end = end.ok_or(EncodeError::TooLarge)?;
-        regions.push(at..end);
-        at = end;
+        let length = size(format, spec, &region.item)?.saturating_add(prefix);
+        let end = start.saturating_add(length);
+        if length > 0 && end > MAX_ENCODED {
+            return Err(EncodeError::TooLarge);
+        }
+        regions.push(start..end);
+        previous = end;
+    }
+    if draft.gaps.iter().any(|gap| gap.at.saturating_add(gap.bytes.len()) > MAX_ENCODED) {
+        return Err(EncodeError::TooLarge);
     }
     Ok(regions)
 }
@@ -180,7 +194,7 @@ fn shortened(regions: &[Range<usize>], draft: &Draft) -> Vec<Range<usize>> {
         if index < cut.region {
             range.start.min(cut.from)..range.end.min(cut.from)
         } else {
-            range.start - gap..range.end - gap
+            range.start.saturating_sub(gap)..range.end.saturating_sub(gap)
         }
     };
     regions.iter().enumerate().map(moved).collect()
@@ -222,6 +236,9 @@ fn record_size(format: &Format, record: usize, item: &Item) -> usize {
 fn field_size(format: &Format, field: &Field, item: &Item) -> usize {
     match &field.field_type {
         FieldType::Scalar(scalar) => usize::from(scalar.width),
+        FieldType::Pad(length) if matches!(item, Item::Derived) => {
+            usize::try_from(*length).unwrap_or_default()
+        }
         FieldType::Bytes(_) | FieldType::Pad(_) => string_length(item),
         FieldType::Record(record) => record_size(format, *record, item),
         FieldType::Array { element: Element::Scalar(scalar), .. } => {
@@ -248,17 +265,31 @@ struct Writer<'a> {
     strings: Strings,
     regions: Vec<Range<usize>>,
     bytes: Vec<u8>,
+    /// Where the next bytes go.
+    at: usize,
     checksums: Vec<Pending>,
 }
 
 impl Writer<'_> {
-    fn region(&mut self, index: usize, range: Range<usize>) -> Result<(), EncodeError> {
+    fn emit(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let end = self.at + bytes.len();
+        if self.bytes.len() < end {
+            self.bytes.resize(end, 0);
+        }
+        self.bytes[self.at..end].copy_from_slice(bytes);
+        self.at = end;
+    }
+
+    fn region(&mut self, index: usize, length: usize) -> Result<(), EncodeError> {
         let (format, draft) = (self.format, self.draft);
         let (spec, region) = (&format.regions[index], &draft.regions[index]);
         if let Some(count) = spec.count()
             && let CountSource::Prefix(width) = count.source
         {
-            let derived = self.count_of(index, range.len() - usize::from(width));
+            let derived = self.count_of(index, length - usize::from(width));
             self.number(region.count.as_ref().unwrap_or(&Item::Derived), width, derived);
         }
         match (&spec.content, &region.item) {
@@ -283,7 +314,7 @@ impl Writer<'_> {
 
     fn raw(&mut self, item: &Item) {
         if let Item::Bytes(bytes) = item {
-            self.bytes.extend_from_slice(bytes);
+            self.emit(bytes);
         }
     }
 
@@ -297,8 +328,8 @@ impl Writer<'_> {
         let value = if let Item::Number(value) = item { *value } else { derived };
         let width = usize::from(width);
         match self.format.endian {
-            Endian::Little => self.bytes.extend_from_slice(&value.to_le_bytes()[..width]),
-            Endian::Big => self.bytes.extend_from_slice(&value.to_be_bytes()[8 - width..]),
+            Endian::Little => self.emit(&value.to_le_bytes()[..width]),
+            Endian::Big => self.emit(&value.to_be_bytes()[8 - width..]),
         }
     }
 
@@ -326,6 +357,10 @@ impl Writer<'_> {
             (FieldType::Scalar(scalar), item) => {
                 let derived = self.derived(field, item, *scalar, record, siblings);
                 self.number(item, scalar.width, derived);
+                Ok(())
+            }
+            (FieldType::Pad(length), Item::Derived) => {
+                self.emit(&vec![0; usize::try_from(*length).unwrap_or_default()]);
                 Ok(())
             }
             (FieldType::Bytes(_) | FieldType::Pad(_), item) => {
@@ -360,6 +395,11 @@ impl Writer<'_> {
         match &field.derive {
             Some(Derive::OffsetOf(region)) => self.regions[*region].start as u64,
             Some(Derive::SizeOf(region)) => self.regions[*region].len() as u64,
+            Some(Derive::SizeOfFile) => {
+                let end =
+                    self.regions.iter().filter(|range| !range.is_empty()).map(|r| r.end).max();
+                (end.unwrap_or(0) + self.draft.trailing.len()) as u64
+            }
             Some(Derive::CountOfRegion(region)) => {
                 self.count_of(*region, self.regions[*region].len())
             }
@@ -373,7 +413,7 @@ impl Writer<'_> {
             Some(Derive::Crc32 { from, to, reads }) => {
                 if matches!(item, Item::Derived) {
                     let (from, to) = (self.regions[*from].start, self.regions[*to].end);
-                    let (at, width) = (self.bytes.len(), usize::from(scalar.width));
+                    let (at, width) = (self.at, usize::from(scalar.width));
                     self.checksums.push(Pending { at, width, from, to, reads: *reads });
                 }
                 0
@@ -420,20 +460,15 @@ impl Writer<'_> {
 
     fn checksums(&mut self) {
         for Pending { at, width, from, to, reads } in std::mem::take(&mut self.checksums) {
-            let to = to.min(self.bytes.len());
-            let field_end = (at + width).min(to);
-            if from > at || at > field_end {
-                continue; // the field lies outside what it covers: a draft that was cut apart
-            }
-            let (before, field, after) =
-                (&self.bytes[from..at], &self.bytes[at..field_end], &self.bytes[field_end..to]);
-            let crc = checksum::crc32(before, field, after, reads);
-            let bytes = match self.format.endian {
-                Endian::Little => crc.to_le_bytes(),
-                Endian::Big => crc.to_be_bytes(),
+            let (to, field) = (to.min(self.bytes.len()), at..at + width);
+            let crc = checksum::crc32(&self.bytes, from..to, field.clone(), reads);
+            let (Some(crc), Some(target)) = (crc, self.bytes.get_mut(field)) else {
+                continue; // a draft that was cut apart
             };
-            for (target, byte) in self.bytes[at..field_end].iter_mut().zip(bytes) {
-                *target = byte;
+            let value = u64::from(crc);
+            match self.format.endian {
+                Endian::Little => target.copy_from_slice(&value.to_le_bytes()[..width]),
+                Endian::Big => target.copy_from_slice(&value.to_be_bytes()[8 - width..]),
             }
         }
     }

@@ -1,6 +1,8 @@
 //! Looks up operands and walks targets in a decoded file.
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)]
 
+use std::cell::Cell;
+
 use blobspec::Format;
 use blobspec::format::{Attribute, Content, FieldRef, Meaning, Operand, Target};
 
@@ -11,9 +13,26 @@ pub(crate) struct Context<'a> {
     pub(crate) format: &'a Format,
     pub(crate) file: &'a [u8],
     pub(crate) model: &'a Model,
+    /// Bytes of strings that were looked at one by one, see [`crate::Decoded::work`].
+    work: Cell<u64>,
 }
 
 impl<'a> Context<'a> {
+    pub(crate) fn new(format: &'a Format, file: &'a [u8], model: &'a Model) -> Self {
+        Self { format, file, model, work: Cell::new(0) }
+    }
+
+    /// Notes that `bytes` bytes are about to be looked at one by one.
+    pub(crate) fn spend(&self, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.work.set(self.work.get().saturating_add(bytes));
+    }
+
+    /// What was spent so far.
+    pub(crate) fn spent(&self) -> u64 {
+        self.work.get()
+    }
+
     /// The number that `operand` names, with `stack` the records around the element; `None` when it has none
     /// (an attribute of an unknown code, a region that did not decode).
     pub(crate) fn operand(&self, operand: &Operand, stack: &[&'a Node]) -> Option<u64> {
@@ -49,20 +68,15 @@ impl<'a> Context<'a> {
                     node.children().get(*field)
                 })
             }
-            FieldRef::Enclosing { depth, field, .. } => stack.get(*depth)?.children().get(*field),
+            FieldRef::Enclosing { depth, field, inner, .. } => {
+                let outer = stack.get(*depth)?.children().get(*field)?;
+                inner.iter().try_fold(outer, |node, field| node.children().get(*field))
+            }
         }
     }
 
     fn meaning(&self, field: &FieldRef) -> Option<Meaning> {
-        let field = match field {
-            FieldRef::Region { region, path } => {
-                self.format.leaf(&Target { region: *region, path: path.clone() })?
-            }
-            FieldRef::Enclosing { record, field, .. } => {
-                self.format.records.get(*record)?.fields.get(*field)?
-            }
-        };
-        Some(field.field_type.scalar()?.meaning)
+        Some(self.format.field_of(field)?.field_type.scalar()?.meaning)
     }
 
     /// Calls `visit` for every element that `target` looks at, in file order.
@@ -80,13 +94,15 @@ impl<'a> Context<'a> {
         self.model.regions.get(region).map(|region| region.node.children()).unwrap_or_default()
     }
 
-    /// The bytes of the string that an offset of value `value` refers to, without its NUL.
+    /// The bytes of the string that an offset of value `value` refers to, without its NUL. Found through the
+    /// entries: walking to the NUL would make many offsets into one long string cost its length each.
     pub(crate) fn string(&self, region: usize, value: u64) -> Option<&'a [u8]> {
-        let content = self.model.regions.get(region)?.node.span;
-        let start = usize::try_from(self.string_position(region, value)?).ok()?;
-        let rest = content.of(self.file).get(start..)?;
-        let length = rest.iter().position(|byte| *byte == 0)?;
-        rest.get(..length)
+        let content = &self.model.regions.get(region)?.node;
+        let start = content.span.offset().checked_add(self.string_position(region, value)?)?;
+        let entries = content.children();
+        let entry = entries.get(entries.partition_point(|e| u64::from(e.span.end) <= start))?;
+        let nul = entry.span.range().end.checked_sub(1)?;
+        self.file.get(usize::try_from(start).ok()?..nul)
     }
 
     /// Offset into the content of a strings region that an offset of value `value` means.

@@ -1,19 +1,21 @@
 //! A model as JSON, in the form that loaders report theirs.
 //!
 //! One key per region. Integers are numbers, byte strings are hexadecimal text, codes and flags are raw
-//! numbers. A field that refers to a string has a sibling with the text: `name_offset` and `name`.
+//! numbers. A field that refers to a string has a sibling with the text: `name_offset` and `name`. Text past
+//! [`MAX_MODEL_TEXT`] bytes is `null`.
 
 use blobspec::Format;
 use blobspec::format::{Content, Field, FieldType, Refers};
 use serde_json::{Map, Value as Json};
 
 use crate::evaluate::Context;
+use crate::limits::MAX_MODEL_TEXT;
 use crate::model::{Model, Node, Value};
 
 /// The model of `file` as JSON.
 #[must_use]
 pub fn model_json(format: &Format, model: &Model, file: &[u8]) -> Json {
-    let context = Context { format, file, model };
+    let mut writer = Writer { context: Context::new(format, file, model), text: MAX_MODEL_TEXT };
     let regions = format.regions.iter().zip(&model.regions);
     let entries = regions.map(|(spec, region)| {
         let json = match (&spec.content, &region.node.value) {
@@ -28,7 +30,7 @@ pub fn model_json(format: &Format, model: &Model, file: &[u8]) -> Json {
                     Content::Record(record) | Content::Array { record, .. } => Some(*record),
                     _ => None,
                 };
-                value(&context, record, &region.node)
+                writer.value(record, &region.node)
             }
         };
         (spec.name.clone(), json)
@@ -59,39 +61,51 @@ fn number(node: &Node) -> Json {
     }
 }
 
-fn value(context: &Context<'_>, record: Option<usize>, node: &Node) -> Json {
-    match &node.value {
-        Value::Uint(value) => (*value).into(),
-        Value::Int(value) => (*value).into(),
-        Value::Bytes => hex(node.span.of(context.file)).into(),
-        Value::List(elements) => {
-            elements.iter().map(|element| value(context, record, element)).collect()
-        }
-        Value::Record(fields) => {
-            let specs = record
-                .and_then(|record| context.format.records.get(record))
-                .map(|r| r.fields.as_slice());
-            let mut object = Map::new();
-            for (spec, node) in specs.unwrap_or_default().iter().zip(fields) {
-                field(context, spec, node, &mut object);
-            }
-            Json::Object(object)
-        }
-        Value::Instruction(..) => Json::Null,
-    }
+struct Writer<'a> {
+    context: Context<'a>,
+    /// Bytes of text that may still be repeated.
+    text: usize,
 }
 
-fn field(context: &Context<'_>, spec: &Field, node: &Node, object: &mut Map<String, Json>) {
-    if matches!(spec.field_type, FieldType::Pad(_)) {
-        return;
+impl Writer<'_> {
+    fn value(&mut self, record: Option<usize>, node: &Node) -> Json {
+        match &node.value {
+            Value::Uint(value) => (*value).into(),
+            Value::Int(value) => (*value).into(),
+            Value::Bytes => hex(node.span.of(self.context.file)).into(),
+            Value::List(elements) => {
+                elements.iter().map(|element| self.value(record, element)).collect()
+            }
+            Value::Record(fields) => {
+                let format = self.context.format;
+                let spec = record.and_then(|record| format.records.get(record));
+                let mut object = Map::new();
+                for (spec, node) in spec.into_iter().flat_map(|r| &r.fields).zip(fields) {
+                    self.field(spec, node, &mut object);
+                }
+                Json::Object(object)
+            }
+            Value::Instruction(..) => Json::Null,
+        }
     }
-    object.insert(spec.name.clone(), value(context, spec.field_type.record(), node));
-    if let (Some(Refers::String(region)), Some(short)) =
-        (spec.refers, spec.name.strip_suffix("_offset"))
-    {
-        let string = node.number().and_then(|offset| context.string(region, offset));
-        let name = string.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-        object.insert(short.to_owned(), name.into());
+
+    fn field(&mut self, spec: &Field, node: &Node, object: &mut Map<String, Json>) {
+        if matches!(spec.field_type, FieldType::Pad(_)) {
+            return;
+        }
+        object.insert(spec.name.clone(), self.value(spec.field_type.record(), node));
+        if let (Some(Refers::String(region)), Some(short)) =
+            (spec.refers, spec.name.strip_suffix("_offset"))
+        {
+            let text = node.number().and_then(|offset| self.name(region, offset));
+            object.insert(short.to_owned(), text.into());
+        }
+    }
+
+    fn name(&mut self, region: usize, offset: u64) -> Option<String> {
+        let bytes = self.context.string(region, offset)?;
+        self.text = self.text.checked_sub(bytes.len())?;
+        Some(String::from_utf8_lossy(bytes).into_owned())
     }
 }
 

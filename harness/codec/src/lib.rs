@@ -22,7 +22,7 @@ pub mod rules;
 mod violation;
 
 pub use decode::{Decoded, decode};
-pub use draft::{Draft, Item, RegionDraft, Site};
+pub use draft::{Cut, Draft, Gap, Item, RegionDraft, Site};
 pub use encode::{EncodeError, Encoded, encode};
 pub use json::model_json;
 pub use model::{Model, Node, RegionNode, Span, Value};

@@ -19,6 +19,8 @@ mod implies;
 mod in_enum;
 mod needs_entry;
 mod range;
+mod reach;
+mod separate;
 mod unique;
 mod utf8;
 mod within;
@@ -61,13 +63,16 @@ impl Sink {
         }
     }
 
-    pub(crate) fn exercise_bounds(&mut self, format: &Format, index: usize) {
-        let bounds =
-            |rule: &Rule| matches!(rule.check, Check::Bounds { region } if region == index);
-        if let Some(rule) = format.rules.iter().position(bounds) {
+    pub(crate) fn exercise_bounds(&mut self, format: &Format, region: usize) {
+        if let Some(rule) = bounds_rule(format, region) {
             self.rule = rule;
             self.exercise();
         }
+    }
+
+    /// Whether further violations of the current rule would not be kept.
+    pub(crate) fn is_full(&self) -> bool {
+        self.kept.get(self.rule).is_none_or(|kept| *kept >= MAX_KEPT_PER_RULE)
     }
 
     /// The current rule is violated at `offset`; `detail` says how.
@@ -80,29 +85,24 @@ impl Sink {
     }
 }
 
-/// The region that a rule looks at first, when it is a gate.
-pub(crate) fn looks_at(check: &Check) -> Option<usize> {
-    match check {
-        Check::Const { target, .. }
-        | Check::Range { target, .. }
-        | Check::InEnum { target }
-        | Check::Excludes { target, .. }
-        | Check::ReservedBits { target, .. }
-        | Check::ClearBits { target, .. }
-        | Check::Within { target, .. }
-        | Check::EntryStart { target, .. }
-        | Check::Align { target, .. }
-        | Check::NeedsEntry { target, .. }
-        | Check::Unique { target, .. }
-        | Check::Derived { target } => Some(target.region),
-        Check::Fits { each, .. } | Check::Disjoint { each, .. } => Some(each.region),
-        Check::Implies { when, .. } => when.first().map(|(target, _)| target.region),
-        Check::Bounds { region }
-        | Check::Filled { region, .. }
-        | Check::Ends { region }
-        | Check::Utf8 { region } => Some(*region),
-        Check::Mapping { .. } => None,
+/// The rule that a region breaks which does not decode.
+pub(crate) fn bounds_rule(format: &Format, index: usize) -> Option<usize> {
+    let bounds = |rule: &Rule| {
+        rule.active && matches!(rule.check, Check::Bounds { region } if region == index)
+    };
+    format.rules.iter().position(bounds)
+}
+
+/// For each region the gates that can be checked once it is decoded, in the order of the rules.
+pub(crate) fn gates(format: &Format) -> Vec<Vec<usize>> {
+    let mut gates = vec![Vec::new(); format.regions.len()];
+    for (index, rule) in format.rules.iter().enumerate().filter(|(_, r)| r.active && r.gate) {
+        let ready = reach::last_region(format, &rule.check);
+        if let Some(gates) = ready.and_then(|region| gates.get_mut(region)) {
+            gates.push(index);
+        }
     }
+    gates
 }
 
 /// Checks one rule on everything that it looks at. Bounds are found by decoding itself, mappings are seen
@@ -133,6 +133,7 @@ pub(crate) fn check(context: &Context<'_>, rule: &Rule, sink: &mut Sink) {
         Check::Fits { each, start, length, size } => {
             fits::check(context, each, [start, length, size], sink)
         }
+        Check::Separate { regions } => separate::check(context, regions, sink),
         Check::Disjoint { each, start, length } => {
             disjoint::check(context, each, start, length, sink)
         }
@@ -170,6 +171,7 @@ pub fn proposals(bench: &Workbench<'_>, rule: &Rule) -> Vec<Proposal> {
         Check::Fits { each, start, length, size } => {
             fits::propose(bench, each, [start, length, size])
         }
+        Check::Separate { regions } => separate::propose(bench, regions),
         Check::Disjoint { each, start, length } => disjoint::propose(bench, each, start, length),
         Check::Derived { target } => derived::propose(bench, target),
     }
@@ -239,6 +241,10 @@ pub fn describe(format: &Format, rule: &Rule) -> String {
         Check::Implies { when, then } => implies::describe(format, when, then),
         Check::Fits { each, start, length, size } => {
             fits::describe(format, each, [start, length, size])
+        }
+        Check::Separate { regions } => {
+            let names: Vec<&str> = regions.iter().map(region).collect();
+            format!("no byte belongs to two of {}", names.join(", "))
         }
         Check::Disjoint { each, .. } => format!("elements of {} do not overlap", path(each)),
         Check::Derived { target } => {

@@ -186,7 +186,7 @@ impl Builder<'_> {
             .enumerate()
             .map(|(index, region)| self.region(index, region))
             .collect();
-        Draft { regions, cut: None, trailing: Vec::new(), truncate: None }
+        Draft { regions, gaps: Vec::new(), cut: None, trailing: Vec::new(), truncate: None }
     }
 
     fn elements(&self, region: usize) -> usize {
@@ -205,7 +205,7 @@ impl Builder<'_> {
             Content::Bytes(_) => Item::Bytes(self.bytes(region)),
             Content::Stream { opcodes, .. } => Item::List(self.instructions(*opcodes)),
         };
-        RegionDraft { count: region.count().map(|_| Item::Derived), item }
+        RegionDraft { at: None, count: region.count().map(|_| Item::Derived), item }
     }
 
     fn record(&self, record: usize, region: &Region, element: usize) -> Item {

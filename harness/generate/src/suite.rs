@@ -445,6 +445,9 @@ fn subject(format: &Format, rule: &Rule) -> String {
             format.regions[*region].name.clone()
         }
         Check::Ends { .. } => "file".into(),
+        Check::Separate { regions } => regions
+            .first()
+            .map_or_else(|| "file".into(), |region| format.regions[*region].name.clone()),
         Check::Const { target, .. }
         | Check::Range { target, .. }
         | Check::InEnum { target }

@@ -2,14 +2,25 @@
 
 use super::{Resolved, Resolver};
 use crate::format::{
-    Content, Count, CountSource, Extent, Image, ImageSource, Operand, Region, Relocation, Stub,
+    Content, Count, CountSource, Extent, FieldRef, Image, ImageSource, Operand, Region, Relocation,
+    Stub,
 };
 use crate::formula::Formula;
+use crate::limits::MAX_FIXED_LENGTH;
 use crate::source::{self, Number, Width};
 
 impl Resolver<'_> {
     pub(super) fn resolve_regions(&self) -> Resolved<Vec<Region>> {
-        self.document.regions.iter().map(|region| self.region(region)).collect()
+        let regions: Vec<Region> = self
+            .document
+            .regions
+            .iter()
+            .map(|region| self.region(region))
+            .collect::<Resolved<_>>()?;
+        for (index, region) in regions.iter().enumerate() {
+            self.looks_back(index, region)?;
+        }
+        Ok(regions)
     }
 
     fn region(&self, region: &source::Region) -> Resolved<Region> {
@@ -18,11 +29,17 @@ impl Resolver<'_> {
         let number = |number: &Option<Number>| {
             number.as_ref().map(|number| self.operand(&path, number, None)).transpose()
         };
+        let align = region.align.unwrap_or(1);
+        if !(1..=MAX_FIXED_LENGTH).contains(&align) {
+            let message = format!("`align` is between 1 and {MAX_FIXED_LENGTH} bytes");
+            return Err(self.fail(&path, "align", message));
+        }
         Ok(Region {
             name: region.name.clone(),
             doc: region.doc.clone(),
             content: self.content(&path, region)?,
             at: number(&region.at)?,
+            align,
             limit: number(&region.limit)?,
             stub: region.stub.as_ref().map(|stub| self.stub(&path, stub)).transpose()?,
             clause: region.clause.clone(),
@@ -30,64 +47,67 @@ impl Resolver<'_> {
     }
 
     fn content(&self, path: &[&str], region: &source::Region) -> Resolved<Content> {
-        let documented = &self.document.records;
-        match region {
-            source::Region {
-                record: Some(name),
-                array: None,
-                strings: None,
-                bytes: None,
-                stream: None,
-                ..
-            } => Ok(Content::Record(self.index_in(path, "record", documented, name)?)),
-            source::Region {
-                record: None,
-                array: Some(name),
-                strings: None,
-                bytes: None,
-                stream: None,
-                ..
-            } => {
-                let record = self.index_in(path, "record", documented, name)?;
-                Ok(Content::Array { record, count: self.count(path, region.count.as_ref())? })
-            }
-            source::Region {
-                record: None,
-                array: None,
-                strings: Some(strings),
-                bytes: None,
-                stream: None,
-                ..
-            } => {
-                let count = self.count(path, region.count.as_ref())?;
-                Ok(Content::Strings { count, from_prefix: self.string_base(path, strings)? })
-            }
-            source::Region {
-                record: None,
-                array: None,
-                strings: None,
-                bytes: Some(extent),
-                stream: None,
-                ..
-            } => Ok(Content::Bytes(self.extent(path, extent)?)),
-            source::Region {
-                record: None,
-                array: None,
-                strings: None,
-                bytes: None,
-                stream: Some(stream),
-                ..
-            } => {
-                let opcodes =
-                    self.index_in(path, "opcode table", &self.document.opcodes, &stream.opcodes)?;
-                Ok(Content::Stream { opcodes, extent: self.extent(path, &stream.extent)? })
-            }
-            _ => Err(self.fail(
-                path,
-                path[1],
-                "a region is exactly one of record, array, strings, bytes and stream".into(),
-            )),
+        let source::Region { record, array, strings, bytes, stream, count, .. } = region;
+        let given = [
+            record.is_some(),
+            array.is_some(),
+            strings.is_some(),
+            bytes.is_some(),
+            stream.is_some(),
+        ];
+        if given.into_iter().filter(|given| *given).count() != 1 {
+            let message = "a region is exactly one of record, array, strings, bytes and stream";
+            return Err(self.fail(path, &region.name, message.into()));
         }
+        if count.is_some() && array.is_none() && strings.is_none() {
+            let message = "only array and strings regions have a `count`";
+            return Err(self.fail(path, "count", message.into()));
+        }
+        if let Some(name) = record {
+            return Ok(Content::Record(self.index_in(
+                path,
+                "record",
+                &self.document.records,
+                name,
+            )?));
+        }
+        if let Some(name) = array {
+            let record = self.index_in(path, "record", &self.document.records, name)?;
+            return Ok(Content::Array { record, count: self.count(path, count.as_ref())? });
+        }
+        if let Some(strings) = strings {
+            let count = self.count(path, count.as_ref())?;
+            return Ok(Content::Strings { count, from_prefix: self.string_base(path, strings)? });
+        }
+        if let Some(stream) = stream {
+            let tables = &self.document.opcodes;
+            let opcodes = self.index_in(path, "opcode table", tables, &stream.opcodes)?;
+            return Ok(Content::Stream { opcodes, extent: self.extent(path, &stream.extent)? });
+        }
+        Ok(Content::Bytes(self.extent(path, &bytes.clone().unwrap_or_default())?))
+    }
+
+    /// Decoding goes from region to region, so what says where a region lies must stand in an earlier one.
+    fn looks_back(&self, index: usize, region: &Region) -> Resolved<()> {
+        let extent = match &region.content {
+            Content::Bytes(extent) | Content::Stream { extent, .. } => extent.operand(),
+            Content::Array { count, .. } | Content::Strings { count, .. } => count.operand(),
+            Content::Record(_) => None,
+        };
+        for operand in region.at.iter().chain(&region.limit).chain(extent) {
+            if let Operand::Field(FieldRef::Region { region: other, .. })
+            | Operand::Attribute { field: FieldRef::Region { region: other, .. }, .. } = operand
+                && *other >= index
+            {
+                let other = &self.document.regions[*other].name;
+                let message = format!(
+                    "region `{}` is placed by a field of `{other}`, which is decoded later: list `{other}` before it",
+                    region.name
+                );
+                return Err(self.fail(&["regions", &region.name], other, message));
+            }
+        }
+        Ok(())
     }
 
     fn string_base(&self, path: &[&str], strings: &source::Strings) -> Resolved<bool> {

@@ -154,8 +154,16 @@ impl Resolver<'_> {
     fn field_at(&self, scope: &Scope, depth: usize, name: &str, rest: &[&str]) -> Option<Operand> {
         let record = *scope.records.get(depth)?;
         let position = self.field_position(record, name)?;
-        let field = FieldRef::Enclosing { depth, record, field: position };
-        let scalar = self.records.get(record)?.fields.get(position)?.field_type.scalar()?;
+        let mut leaf = self.records.get(record)?.fields.get(position)?;
+        let (mut inner, mut rest) = (Vec::new(), rest);
+        while let (FieldType::Record(nested), [step, further @ ..]) = (&leaf.field_type, rest) {
+            let position = self.field_position(*nested, step)?;
+            leaf = self.records.get(*nested)?.fields.get(position)?;
+            inner.push(position);
+            rest = further;
+        }
+        let FieldType::Scalar(scalar) = leaf.field_type else { return None };
+        let field = FieldRef::Enclosing { depth, record, field: position, inner };
         match (rest, scalar.meaning) {
             ([], _) => Some(Operand::Field(field)),
             ([attribute], Meaning::Enum(index)) => Some(Operand::Attribute {

@@ -3,8 +3,7 @@
 use super::paths::Scope;
 use super::{Resolved, Resolver, hex_bytes};
 use crate::format::{
-    Check, Constant, Content, Count, CountSource, Extent, FieldType, Meaning, Refers, Region, Rule,
-    Target,
+    Check, Constant, Content, CountSource, Extent, FieldType, Meaning, Refers, Region, Rule, Target,
 };
 use crate::source::{self, Number, Stage};
 
@@ -17,8 +16,9 @@ impl Resolver<'_> {
             .map(|rule| self.rule(rule, regions))
             .collect::<Resolved<_>>()?;
         for (index, region) in regions.iter().enumerate() {
-            let bounded =
-                |rule: &Rule| matches!(rule.check, Check::Bounds { region } if region == index);
+            let bounded = |rule: &Rule| {
+                rule.active && matches!(rule.check, Check::Bounds { region } if region == index)
+            };
             if can_run_out(region) && !rules.iter().any(bounded) {
                 let message = format!(
                     "region `{}` can run past the end of the file: it needs a rule of kind `bounds`",
@@ -69,6 +69,9 @@ impl Resolver<'_> {
             }
             S::Ends { region: name } => Check::Ends { region: region(name)? },
             S::Utf8 { region: name } => self.utf8(path, region(name)?, regions)?,
+            S::Separate { regions } => Check::Separate {
+                regions: regions.iter().map(|name| region(name)).collect::<Resolved<_>>()?,
+            },
             S::Mapping { image, never } => Check::Mapping {
                 image: self.index_in(path, "image", &self.document.images, image)?,
                 never: *never,
@@ -190,7 +193,12 @@ impl Resolver<'_> {
         }
     }
 
-    fn leaf(&self, path: &[&str], text: &str, target: &Target) -> Resolved<&crate::format::Field> {
+    pub(super) fn leaf(
+        &self,
+        path: &[&str],
+        text: &str,
+        target: &Target,
+    ) -> Resolved<&crate::format::Field> {
         let mut record = self.region_record(target.region);
         let mut leaf = None;
         for &position in &target.path {
@@ -310,11 +318,14 @@ impl Resolver<'_> {
     }
 }
 
-/// Whether decoding the region can fail for lack of bytes.
+/// Whether decoding the region can fail for lack of bytes, or start where there are none.
 fn can_run_out(region: &Region) -> bool {
-    !matches!(
-        region.content,
-        Content::Bytes(Extent::Until(_) | Extent::Rest)
-            | Content::Strings { count: Count { source: CountSource::Rest, .. }, .. }
-    )
+    let takes_what_is_there = match &region.content {
+        Content::Bytes(Extent::Until(_) | Extent::Rest) => true,
+        Content::Array { count, .. } | Content::Strings { count, .. } => {
+            matches!(count.source, CountSource::Rest)
+        }
+        _ => false,
+    };
+    !takes_what_is_there || region.at.is_some() || region.limit.is_some() || region.align > 1
 }

@@ -2,19 +2,76 @@
 
 use super::{Resolved, Resolver, hex_bytes, unsigned_width};
 use crate::format::{
-    ArrayCount, Attribute, Derive, Element, Enum, EnumValue, Field, FieldType, FlagSet,
-    Instruction, Meaning, OpcodeTable, Record, Refers, Scalar,
+    ArrayCount, Attribute, Derive, Element, Enum, EnumValue, Field, FieldRef, FieldType, FlagSet,
+    Instruction, Meaning, OpcodeTable, Operand, Record, Refers, Scalar, Target,
 };
-use crate::limits::MAX_FIXED_LENGTH;
+use crate::limits::{MAX_FIXED_LENGTH, MAX_RECORD_BYTES};
 use crate::source::{self, Number};
+
+/// What is known about the size of a record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Size {
+    Unknown,
+    InProgress,
+    Known(u64),
+}
 
 impl Resolver<'_> {
     pub(super) fn resolve_records(&self) -> Resolved<Vec<Record>> {
-        self.document.records.iter().map(|(name, record)| self.record(name, record)).collect()
+        let records: Vec<Record> = self
+            .document
+            .records
+            .iter()
+            .map(|(name, record)| self.record(name, record))
+            .collect::<Resolved<_>>()?;
+        let mut sizes = vec![Size::Unknown; records.len()];
+        for record in 0..records.len() {
+            self.least_size(&records, record, &mut sizes)?;
+        }
+        Ok(records)
+    }
+
+    /// Fewest bytes that a record takes; refuses records that contain themselves.
+    fn least_size(&self, records: &[Record], record: usize, sizes: &mut [Size]) -> Resolved<u64> {
+        if let Size::Known(size) = sizes[record] {
+            return Ok(size);
+        }
+        sizes[record] = Size::InProgress;
+        let mut total = 0_u64;
+        for field in &records[record].fields {
+            let path = ["records", records[record].name.as_str(), field.name.as_str()];
+            let nested = match field.field_type.record() {
+                Some(inner) if sizes[inner] == Size::InProgress => {
+                    let name = &records[inner].name;
+                    let message = format!("record {name} contains itself");
+                    return Err(self.fail(&path, name, message));
+                }
+                Some(inner) => self.least_size(records, inner, sizes)?,
+                None => field.field_type.scalar().map_or(0, |scalar| u64::from(scalar.width)),
+            };
+            total = total.saturating_add(match &field.field_type {
+                FieldType::Bytes(length) | FieldType::Pad(length) => *length,
+                FieldType::Array { count: ArrayCount::Fixed(count), .. } => {
+                    nested.saturating_mul(*count)
+                }
+                FieldType::Array { count: ArrayCount::Field(_), .. } => 0,
+                FieldType::Scalar(_) | FieldType::Record(_) => nested,
+            });
+            if total > MAX_RECORD_BYTES {
+                let message = format!("a record has at most {MAX_RECORD_BYTES} bytes");
+                return Err(self.fail(&path, &field.name, message));
+            }
+        }
+        sizes[record] = Size::Known(total);
+        Ok(total)
     }
 
     fn record(&self, name: &str, record: &source::Record) -> Resolved<Record> {
         self.clause_exists(&["records", name], record.clause.as_deref())?;
+        if record.fields.is_empty() {
+            let message = format!("record {name} has no fields");
+            return Err(self.fail(&["records", name], name, message));
+        }
         let fields = record
             .fields
             .iter()
@@ -60,12 +117,9 @@ impl Resolver<'_> {
             });
         };
         let fixed = length.parse::<u64>().ok();
-        if fixed.is_some_and(|length| length > MAX_FIXED_LENGTH) {
-            return Err(self.fail(
-                path,
-                text,
-                format!("`{text}`: at most {MAX_FIXED_LENGTH} elements in a field"),
-            ));
+        if fixed.is_some_and(|length| !(1..=MAX_FIXED_LENGTH).contains(&length)) {
+            let message = format!("`{text}`: a field has 1 to {MAX_FIXED_LENGTH} elements");
+            return Err(self.fail(path, text, message));
         }
         match (base, fixed) {
             ("bytes", Some(length)) => Ok(FieldType::Bytes(length)),
@@ -78,7 +132,7 @@ impl Resolver<'_> {
             (_, fixed) => {
                 let count = match fixed {
                     Some(length) => ArrayCount::Fixed(length),
-                    None => ArrayCount::Field(self.sibling(path, record, length)?),
+                    None => ArrayCount::Field(self.count_field(path, record, length)?),
                 };
                 Ok(FieldType::Array { element: self.element(path, base)?, count })
             }
@@ -90,12 +144,24 @@ impl Resolver<'_> {
         names().position(|n| n == name).ok_or_else(|| self.unknown(path, "field", name, names()))
     }
 
+    /// The earlier field of the same record that says how long an array is.
+    fn count_field(&self, path: &[&str], record: &source::Record, name: &str) -> Resolved<usize> {
+        let position = self.sibling(path, record, name)?;
+        let own = path.last().and_then(|own| record.fields.iter().position(|f| f.name == **own));
+        if own.is_some_and(|own| position >= own) {
+            let message = format!("`{name}` counts this array, so it must stand before it");
+            return Err(self.fail(path, name, message));
+        }
+        let count = &record.fields[position].field_type;
+        if unsigned_width(count).is_none() {
+            let message = format!("`{name}` counts this array, so it must be u8, u16, u32 or u64");
+            return Err(self.fail(path, name, message));
+        }
+        Ok(position)
+    }
+
     fn element(&self, path: &[&str], name: &str) -> Resolved<Element> {
         if let Some(index) = self.document.records.get_index_of(name) {
-            let own = self.document.records.get_index_of(path.get(1).copied().unwrap_or_default());
-            if own.is_some_and(|own| index == own) {
-                return Err(self.fail(path, name, format!("record {name} contains itself")));
-            }
             return Ok(Element::Record(index));
         }
         self.scalar(path, name).map(Element::Scalar)
@@ -141,67 +207,101 @@ impl Resolver<'_> {
         record: &source::Record,
         derive: &source::Derive,
     ) -> Resolved<Derive> {
-        match derive {
-            source::Derive {
-                offset_of: Some(region),
-                size_of: None,
-                count_of: None,
-                crc32: None,
-                fnv1a: None,
-            } => Ok(Derive::OffsetOf(self.region_index(path, region)?)),
-            source::Derive {
-                offset_of: None,
-                size_of: Some(region),
-                count_of: None,
-                crc32: None,
-                fnv1a: None,
-            } => Ok(Derive::SizeOf(self.region_index(path, region)?)),
-            source::Derive {
-                offset_of: None,
-                size_of: None,
-                count_of: Some(name),
-                crc32: None,
-                fnv1a: None,
-            } => match record.fields.iter().position(|field| field.name == *name) {
-                Some(field) => Ok(Derive::CountOfField(field)),
-                None => Ok(Derive::CountOfRegion(self.region_index(path, name)?)),
-            },
-            source::Derive {
-                offset_of: None,
-                size_of: None,
-                count_of: None,
-                crc32: Some(crc),
-                fnv1a: None,
-            } => {
-                let (from, to) =
-                    (self.region_index(path, &crc.from)?, self.region_index(path, &crc.to)?);
-                Ok(Derive::Crc32 { from, to, reads: crc.checksum_reads })
-            }
-            source::Derive {
-                offset_of: None,
-                size_of: None,
-                count_of: None,
-                crc32: None,
-                fnv1a: Some(hash),
-            } => Ok(Derive::Fnv1a(self.sibling(path, record, &hash.name)?)),
-            _ => Err(self.fail(
-                path,
-                "derive",
-                "derive has exactly one key: offset_of, size_of, count_of, crc32 or fnv1a".into(),
-            )),
+        let source::Derive { offset_of, size_of, count_of, crc32, fnv1a } = derive;
+        let own = path.last().and_then(|own| record.fields.iter().find(|f| f.name == **own));
+        if own.is_none_or(|own| unsigned_width(&own.field_type).is_none()) {
+            let message = "only a field of type u8, u16, u32 or u64 has a `derive`";
+            return Err(self.fail(path, "derive", message.into()));
         }
+        let given = [
+            offset_of.is_some(),
+            size_of.is_some(),
+            count_of.is_some(),
+            crc32.is_some(),
+            fnv1a.is_some(),
+        ];
+        if given.into_iter().filter(|given| *given).count() != 1 {
+            let message =
+                "derive has exactly one key: offset_of, size_of, count_of, crc32 or fnv1a";
+            return Err(self.fail(path, "derive", message.into()));
+        }
+        if let Some(region) = offset_of {
+            return Ok(Derive::OffsetOf(self.region_index(path, region)?));
+        }
+        if let Some(region) = size_of {
+            let whole = region == "file" && !self.document.regions.iter().any(|r| r.name == "file");
+            return Ok(if whole {
+                Derive::SizeOfFile
+            } else {
+                Derive::SizeOf(self.region_index(path, region)?)
+            });
+        }
+        if let Some(name) = count_of {
+            return self.derived_count(path, record, name);
+        }
+        if let Some(hash) = fnv1a {
+            let name = self.sibling(path, record, &hash.name)?;
+            let refers = record.fields[name].refers.as_ref();
+            if refers.is_none_or(|refers| refers.string.is_none()) {
+                let message = format!("`{}` is hashed, but does not refer to a string", hash.name);
+                return Err(self.fail(path, &hash.name, message));
+            }
+            return Ok(Derive::Fnv1a(name));
+        }
+        self.checksum(path, crc32.as_ref())
+    }
+
+    fn derived_count(
+        &self,
+        path: &[&str],
+        record: &source::Record,
+        name: &str,
+    ) -> Resolved<Derive> {
+        if let Some(field) = record.fields.iter().position(|field| field.name == *name) {
+            return Ok(Derive::CountOfField(field));
+        }
+        let region = self.region_index(path, name)?;
+        let counted = &self.document.regions[region];
+        if counted.array.is_none() && counted.strings.is_none() {
+            let message = format!("region `{name}` has no elements to count");
+            return Err(self.fail(path, name, message));
+        }
+        Ok(Derive::CountOfRegion(region))
+    }
+
+    fn checksum(&self, path: &[&str], crc: Option<&source::Checksum>) -> Resolved<Derive> {
+        let Some(crc) = crc else {
+            return Err(self.fail(path, "derive", "derive says nothing".into()));
+        };
+        let (from, to) = (self.region_index(path, &crc.from)?, self.region_index(path, &crc.to)?);
+        if from > to {
+            let message = format!("`{}` stands after `{}`: nothing is covered", crc.from, crc.to);
+            return Err(self.fail(path, &crc.from, message));
+        }
+        Ok(Derive::Crc32 { from, to, reads: crc.checksum_reads })
     }
 
     fn refers(&self, path: &[&str], refers: &source::Refers) -> Resolved<Refers> {
+        let region = |name: &String, fits: fn(&source::Region) -> bool, what: &str| {
+            let index = self.region_index(path, name)?;
+            if fits(&self.document.regions[index]) {
+                return Ok(index);
+            }
+            Err(self.fail(path, name, format!("region `{name}` {what}")))
+        };
         match (&refers.string, &refers.offset, &refers.index) {
-            (Some(region), None, None) => Ok(Refers::String(self.region_index(path, region)?)),
-            (None, Some(region), None) => Ok(Refers::Offset(self.region_index(path, region)?)),
-            (None, None, Some(region)) => Ok(Refers::Index(self.region_index(path, region)?)),
-            _ => Err(self.fail(
-                path,
-                "refers",
-                "refers has exactly one key: string, offset or index".into(),
-            )),
+            (Some(name), None, None) => {
+                Ok(Refers::String(region(name, |r| r.strings.is_some(), "holds no strings")?))
+            }
+            (None, Some(name), None) => Ok(Refers::Offset(region(name, |_| true, "")?)),
+            (None, None, Some(name)) => {
+                let has_elements = |r: &source::Region| r.array.is_some() || r.strings.is_some();
+                Ok(Refers::Index(region(name, has_elements, "has no elements to index")?))
+            }
+            _ => {
+                let message = "refers has exactly one key: string, offset or index";
+                Err(self.fail(path, "refers", message.into()))
+            }
         }
     }
 
@@ -257,8 +357,31 @@ impl Resolver<'_> {
                     format!("`{text}` is neither a number, a path nor hexadecimal bytes"),
                 )),
             },
-            number => Ok(Attribute::Number(self.operand(path, number, None)?)),
+            number => {
+                let operand = self.operand(path, number, None)?;
+                self.looks_up(path, number, &operand)?;
+                Ok(Attribute::Number(operand))
+            }
         }
+    }
+
+    /// An attribute may be another enum's, as long as following them comes to an end.
+    fn looks_up(&self, path: &[&str], number: &Number, operand: &Operand) -> Resolved<()> {
+        let Operand::Attribute { field: FieldRef::Region { region, path: steps }, .. } = operand
+        else {
+            return Ok(());
+        };
+        let own = path.get(1).and_then(|name| self.document.enums.get_index_of(*name));
+        let target = Target { region: *region, path: steps.clone() };
+        let meaning = self.leaf(path, "", &target)?.field_type.scalar().map(|s| s.meaning);
+        if let (Some(Meaning::Enum(other)), Some(own), Number::Path(text)) = (meaning, own, number)
+            && other >= own
+        {
+            let message =
+                format!("`{text}`: attributes may only be those of an enum listed before");
+            return Err(self.fail(path, text, message));
+        }
+        Ok(())
     }
 
     pub(super) fn resolve_flags(&self) -> Resolved<Vec<FlagSet>> {

@@ -34,6 +34,11 @@ pub struct Region {
     /// File offset of the first byte; without it the region follows the one before.
     #[serde(default)]
     pub at: Option<Number>,
+    /// The region starts at the next multiple of this many bytes after the one before. With `at` this is where
+    /// an encoder puts it; without, a decoder skips to it as well. What is skipped is zero on write and
+    /// ignored on read.
+    #[serde(default)]
+    pub align: Option<u64>,
     /// File offset that the region must not reach past.
     #[serde(default)]
     pub limit: Option<Number>,

@@ -209,6 +209,11 @@ pub enum Check {
         /// What they must fit.
         size: Number,
     },
+    /// No byte of the file belongs to two of these regions.
+    Separate {
+        /// The regions.
+        regions: Vec<String>,
+    },
     /// No two elements of one parent overlap.
     Disjoint {
         /// The elements.
@@ -254,6 +259,7 @@ impl Check {
             Self::Unique { .. } => "unique",
             Self::Implies { .. } => "implies",
             Self::Fits { .. } => "fits",
+            Self::Separate { .. } => "separate",
             Self::Disjoint { .. } => "disjoint",
             Self::Derived { .. } => "derived",
             Self::Mapping { .. } => "mapping",

@@ -105,7 +105,7 @@ pub struct Field {
 pub struct Derive {
     /// File offset of a region's first byte.
     pub offset_of: Option<String>,
-    /// Length of a region in bytes.
+    /// Length of a region in bytes, or of the whole file: `file`.
     pub size_of: Option<String>,
     /// Number of elements of a region, or of an array field of the same record.
     pub count_of: Option<String>,

@@ -1,41 +1,41 @@
 //! `derived`: a field has the value that follows from the rest of the file.
 
+use std::collections::HashMap;
+
 use blobspec::format::{Derive, Refers, Target};
 
 use super::{Proposal, Sink, Workbench};
 use crate::checksum;
 use crate::draft::{Item, Site};
 use crate::evaluate::{Context, Element};
+use crate::limits::MAX_HASHED_BYTES;
 
 pub(super) fn check(context: &Context<'_>, target: &Target, sink: &mut Sink) {
     let Some(derive) = context.format.leaf(target).and_then(|field| field.derive.clone()) else {
         return;
     };
+    let mut hashes = Hashes::default();
     context.visit(target, |element| {
-        let (Some(found), Some(expected)) =
-            (element.node.number(), expected(context, &derive, element, target))
-        else {
-            return;
+        let expected = match derive {
+            Derive::Fnv1a(name) => hashes.expected(context, name, element, target),
+            _ => expected(context, &derive, element),
         };
+        let (Some(found), Some(expected)) = (element.node.number(), expected) else { return };
         sink.exercise();
         if found != expected {
-            let path = context.format.path_of(target);
+            let path = || context.format.path_of(target);
             sink.report(element.node.span.offset(), || {
-                format!("{path} is {found:#x}, the file gives {expected:#x}")
+                format!("{} is {found:#x}, the file gives {expected:#x}", path())
             });
         }
     });
 }
 
-fn expected(
-    context: &Context<'_>,
-    derive: &Derive,
-    element: &Element<'_, '_>,
-    target: &Target,
-) -> Option<u64> {
+fn expected(context: &Context<'_>, derive: &Derive, element: &Element<'_, '_>) -> Option<u64> {
     let region = |index: usize| context.model.regions.get(index);
     match derive {
         Derive::OffsetOf(index) => Some(region(*index)?.span.offset()),
+        Derive::SizeOfFile => u64::try_from(context.file.len()).ok(),
         Derive::SizeOf(index) => u64::try_from(region(*index)?.span.range().len()).ok(),
         Derive::CountOfRegion(index) => u64::try_from(region(*index)?.node.children().len()).ok(),
         Derive::CountOfField(field) => {
@@ -44,17 +44,45 @@ fn expected(
         Derive::Crc32 { from, to, reads } => {
             let (from, to) = (region(*from)?.span.range().start, region(*to)?.span.range().end);
             let field = element.node.span.range();
-            let before = context.file.get(from..field.start)?;
-            let after = context.file.get(field.end..to)?;
-            Some(u64::from(checksum::crc32(before, context.file.get(field)?, after, *reads)))
+            checksum::crc32(context.file, from..to, field, *reads).map(u64::from)
         }
-        Derive::Fnv1a(name) => {
-            let offset = element.stack.last()?.children().get(*name)?.number()?;
-            let Some(Refers::String(strings)) = name_field(context, target, *name)?.refers else {
-                return None;
-            };
-            Some(u64::from(checksum::fnv1a(context.string(strings, offset)?)))
+        Derive::Fnv1a(_) => None,
+    }
+}
+
+/// Hashes of names. Elements share names, and names may be tails of others: each is hashed once, and no more
+/// than [`MAX_HASHED_BYTES`] in all.
+#[derive(Default)]
+struct Hashes {
+    known: HashMap<u64, u64>,
+    bytes: usize,
+}
+
+impl Hashes {
+    fn expected(
+        &mut self,
+        context: &Context<'_>,
+        name: usize,
+        element: &Element<'_, '_>,
+        target: &Target,
+    ) -> Option<u64> {
+        let offset = element.stack.last()?.children().get(name)?.number()?;
+        if let Some(hash) = self.known.get(&offset) {
+            return Some(*hash);
         }
+        let Some(Refers::String(strings)) = name_field(context, target, name)?.refers else {
+            return None;
+        };
+        let text = context.string(strings, offset)?;
+        let bytes = self.bytes.saturating_add(text.len());
+        if bytes > MAX_HASHED_BYTES {
+            return None;
+        }
+        self.bytes = bytes;
+        context.spend(text.len());
+        let hash = u64::from(checksum::fnv1a(text));
+        self.known.insert(offset, hash);
+        Some(hash)
     }
 }
 

@@ -31,19 +31,24 @@ pub(super) fn check(
             element.node.span.offset(),
         ));
     });
+    let mut overlaps: Vec<(u64, u128, u128)> = Vec::new();
     for mut extents in families.into_values() {
         extents.retain(|(start, end, _)| start < end);
         extents.sort_unstable();
         let mut reach = 0;
         for (start, end, offset) in extents {
             if start < reach {
-                let path = context.format.path_of(each);
-                sink.report(offset, || {
-                    format!("{path} at {start:#x} overlaps another that ends at {reach:#x}")
-                });
+                overlaps.push((offset, start, reach));
             }
             reach = reach.max(end);
         }
+    }
+    overlaps.sort_unstable(); // the first ones are kept: those at the lowest offsets
+    for (offset, start, reach) in overlaps {
+        let path = || context.format.path_of(each);
+        sink.report(offset, || {
+            format!("{} at {start:#x} overlaps another that ends at {reach:#x}", path())
+        });
     }
 }
 
@@ -78,7 +83,7 @@ pub(super) fn propose(
     proposals
 }
 
-/// Lays the elements of each parent out one after the other.
+/// Lays the elements of each parent out one after the other, from where the first one is.
 pub(super) fn satisfy(
     format: &Format,
     draft: &mut Draft,
@@ -91,12 +96,12 @@ pub(super) fn satisfy(
     let bench = Workbench { format, file: &encoded.bytes, model: &decoded.model, draft };
     let mut next: BTreeMap<Vec<usize>, u64> = BTreeMap::new();
     let mut starts = Vec::new();
-    for place in bench.places(each, &[length]) {
-        let Some(length) = place.operands.first().copied().flatten() else { continue };
+    for place in bench.places(each, &[start, length]) {
+        let [Some(own), Some(length)] = place.operands[..] else { continue };
         let Some(site) = bench.operand_site(start, &place.site, each) else { continue };
         let parent =
             place.site.steps.split_last().map(|(_, parent)| parent.to_vec()).unwrap_or_default();
-        let at = next.entry(parent).or_default();
+        let at = next.entry(parent).or_insert(own);
         starts.push((site, *at));
         *at = at.saturating_add(length);
     }

@@ -125,8 +125,7 @@ fn codes(
 }
 
 fn meaning(format: &Format, field: &FieldRef) -> Option<Meaning> {
-    let FieldRef::Enclosing { record, field, .. } = field else { return None };
-    Some(format.records.get(*record)?.fields.get(*field)?.field_type.scalar()?.meaning)
+    Some(format.field_of(field)?.field_type.scalar()?.meaning)
 }
 
 /// Makes the size large enough: for generated files, where it is a field of its own.

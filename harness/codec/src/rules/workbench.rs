@@ -50,7 +50,7 @@ pub(crate) struct Place {
 
 impl Workbench<'_> {
     fn context(&self) -> Context<'_> {
-        Context { format: self.format, file: self.file, model: self.model }
+        Context::new(self.format, self.file, self.model)
     }
 
     /// The first and the last place that `target` looks at, with the values of `operands` there.
@@ -103,9 +103,10 @@ impl Workbench<'_> {
             FieldRef::Region { region, path } => {
                 Some(Site { region: *region, steps: path.clone() })
             }
-            FieldRef::Enclosing { depth, field, .. } => {
+            FieldRef::Enclosing { depth, field, inner, .. } => {
                 let mut steps = site.steps.get(..self.record_steps(target, *depth))?.to_vec();
                 steps.push(*field);
+                steps.extend(inner);
                 Some(Site { region: site.region, steps })
             }
         }
@@ -199,15 +200,21 @@ pub(crate) fn enum_values<'f>(
     }
 }
 
+fn attribute_name<'f>(format: &'f Format, field: &FieldRef, attribute: usize) -> Option<&'f str> {
+    let Meaning::Enum(index) = format.field_of(field)?.field_type.scalar()?.meaning else {
+        return None;
+    };
+    format.enums.get(index)?.attributes.get(attribute).map(String::as_str)
+}
+
 /// An operand in words.
 pub(crate) fn operand_text(format: &Format, operand: &Operand) -> String {
     let field_text = |field: &FieldRef| match field {
         FieldRef::Region { region, path } => {
             format.path_of(&Target { region: *region, path: path.clone() })
         }
-        FieldRef::Enclosing { record, field, .. } => {
-            let field = format.records.get(*record).and_then(|record| record.fields.get(*field));
-            field.map_or_else(|| "?".into(), |field| field.name.clone())
+        FieldRef::Enclosing { .. } => {
+            format.field_of(field).map_or_else(|| "?".into(), |field| field.name.clone())
         }
     };
     match operand {
@@ -215,8 +222,8 @@ pub(crate) fn operand_text(format: &Format, operand: &Operand) -> String {
         Operand::FileSize => "the size of the file".into(),
         Operand::Field(field) => field_text(field),
         Operand::Attribute { field, attribute } => {
-            let names = format.enums.iter().find_map(|e| e.attributes.get(*attribute));
-            format!("{}.{}", field_text(field), names.map_or("?", String::as_str))
+            let name = attribute_name(format, field, *attribute).unwrap_or("?");
+            format!("{}.{name}", field_text(field))
         }
     }
 }

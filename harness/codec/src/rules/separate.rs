@@ -1,0 +1,62 @@
+//! `separate`: no byte of the file belongs to two of the regions.
+
+use super::workbench::distinct;
+use super::{Proposal, Sink, Workbench};
+use crate::draft::Site;
+use crate::evaluate::Context;
+use blobspec::format::{FieldRef, Operand};
+
+pub(super) fn check(context: &Context<'_>, regions: &[usize], sink: &mut Sink) {
+    sink.exercise();
+    let span = |region: &usize| Some((context.model.regions.get(*region)?.span, *region));
+    let mut spans: Vec<_> = regions.iter().filter_map(span).collect();
+    spans.retain(|(span, _)| span.start < span.end);
+    spans.sort_by_key(|(span, region)| (span.start, span.end, *region));
+    let mut reach: Option<(u32, usize)> = None;
+    for (span, region) in spans {
+        if let Some((end, other)) = reach.filter(|(end, _)| span.start < *end) {
+            let name = |index: usize| {
+                context.format.regions.get(index).map_or("?", |region| region.name.as_str())
+            };
+            sink.report(span.offset(), || {
+                format!("{} starts inside {}, which ends at {end:#x}", name(region), name(other))
+            });
+        }
+        if reach.is_none_or(|(end, _)| end < span.end) {
+            reach = Some((span.end, region));
+        }
+    }
+}
+
+/// Moves each region that is placed by a field onto the one before it: by a byte, and onto its start.
+pub(super) fn propose(bench: &Workbench<'_>, regions: &[usize]) -> Vec<Proposal> {
+    let mut proposals = Vec::new();
+    for &region in regions {
+        let Some(Operand::Field(FieldRef::Region { region: holder, path })) =
+            &bench.format.regions[region].at
+        else {
+            continue;
+        };
+        let site = Site { region: *holder, steps: path.clone() };
+        let (name, own) = (&bench.format.regions[region].name, bench.model.regions[region].span);
+        let others = regions.iter().filter(|other| **other != region);
+        let before = others
+            .map(|other| bench.model.regions[*other].span)
+            .filter(|other| other.start < other.end && other.end <= own.start)
+            .max_by_key(|other| other.end);
+        let values = [
+            ("one-byte-back", own.offset().checked_sub(1)),
+            ("onto-the-region-before", before.map(crate::model::Span::offset)),
+            ("onto-the-start", Some(0)),
+            ("into-the-region-before", before.map(|other| u64::from(other.end).saturating_sub(1))),
+        ];
+        for (kind, value) in distinct(values, u64::MAX) {
+            let proposal = bench.set(&site, &format!("{name}-{kind}"), value);
+            proposals.extend(proposal.map(|proposal| Proposal {
+                edit: format!("{}, its bytes left where they were", proposal.edit),
+                ..proposal
+            }));
+        }
+    }
+    proposals
+}
