@@ -1,10 +1,98 @@
 //! What a fuzzer starts from: a dictionary of the spec's constants, and valid files as seeds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write as _;
 
 use blobspec::Format;
 use blobspec::format::{Check, Constant, Endian, Meaning, Operand};
+use harness_protocol::{Vector, Want};
+
+use crate::suite::Suite;
+
+/// Largest seed in bytes: what libFuzzer takes as the largest input when nothing else is said.
+pub const MAX_SEED_BYTES: usize = 4096;
+
+/// Where fuzzing starts: fuzz target → file name → file, a few files for each kind of answer.
+///
+/// `parse_tables` gets the plain valid files, the first vector that breaks each rule, and the first that each
+/// reading of a choice answers differently. `parse_header` gets the plain files, the file cut inside the
+/// header, and of the other two those which differ from their base in the header alone.
+#[must_use]
+pub fn seeds(suite: &Suite) -> BTreeMap<String, BTreeMap<String, Vec<u8>>> {
+    let small: Vec<&Vector> = suite
+        .vectors
+        .iter()
+        .filter(|vector| vector.want == Want::Validate && vector.bytes.0.len() <= MAX_SEED_BYTES)
+        .collect();
+    let header = Header::of(&small);
+    let about_header = || small.iter().copied().filter(|vector| header.alone_differs(vector));
+    let cut = small.iter().copied().filter(|vector| vector.bytes.0.len() < header.end);
+    BTreeMap::from([
+        ("parse_header".to_owned(), named(one_of_each(about_header()).chain(cut))),
+        ("parse_tables".to_owned(), named(one_of_each(small.iter().copied()))),
+    ])
+}
+
+/// Every plain file, and the first vector of each rule and reading.
+fn one_of_each<'a>(vectors: impl Iterator<Item = &'a Vector>) -> impl Iterator<Item = &'a Vector> {
+    let mut shown = HashSet::new();
+    vectors.filter(move |vector| {
+        let readings = vector.readings.iter().flat_map(|(choice, answers)| {
+            answers.keys().map(move |reading| (choice.clone(), reading.clone()))
+        });
+        let broken = vector.expect.rule.iter().map(|rule| (rule.clone(), String::new()));
+        let fresh = broken.chain(readings).filter(|topic| shown.insert(topic.clone())).count();
+        fresh > 0 || is_plain(vector)
+    })
+}
+
+fn is_plain(vector: &Vector) -> bool {
+    vector.id.split('/').nth(1) == Some("base")
+}
+
+fn named<'a>(vectors: impl Iterator<Item = &'a Vector>) -> BTreeMap<String, Vec<u8>> {
+    let mut seen = HashSet::new();
+    vectors
+        .filter(|vector| seen.insert(&vector.bytes.0))
+        .map(|vector| {
+            let slug =
+                vector.id.replace(|c: char| !c.is_ascii_alphanumeric() && !"._-".contains(c), "-");
+            (format!("seed-{slug}"), vector.bytes.0.clone())
+        })
+        .collect()
+}
+
+/// The first region of the format, as the vectors show it.
+struct Header<'a> {
+    /// Offset of the first byte after it.
+    end: usize,
+    plain: BTreeMap<&'a str, &'a [u8]>,
+}
+
+impl<'a> Header<'a> {
+    /// Its end is where a file can be cut without breaking the rule that an empty file breaks.
+    fn of(vectors: &[&'a Vector]) -> Self {
+        let missing = vectors
+            .iter()
+            .find(|vector| vector.bytes.0.is_empty())
+            .and_then(|vector| vector.expect.rule.as_deref());
+        let long_enough = vectors
+            .iter()
+            .filter(|vector| missing.is_some() && vector.expect.rule.as_deref() != missing)
+            .map(|vector| vector.bytes.0.len());
+        let plain = vectors.iter().filter(|vector| is_plain(vector));
+        Self {
+            end: long_enough.min().unwrap_or(0),
+            plain: plain.map(|vector| (vector.base.as_str(), vector.bytes.0.as_slice())).collect(),
+        }
+    }
+
+    fn alone_differs(&self, vector: &Vector) -> bool {
+        let rest = |file: &'a [u8]| file.get(self.end..);
+        let Some(base) = self.plain.get(vector.base.as_str()) else { return false };
+        vector.bytes.0.get(self.end..).is_some_and(|tail| Some(tail) == rest(base))
+    }
+}
 
 /// A libFuzzer dictionary: constants, codes, bits, limits and their neighbours, in the file's byte order.
 #[must_use]
@@ -86,5 +174,70 @@ fn bytes(format: &Format, value: u64, width: u8) -> Vec<u8> {
     match format.endian {
         Endian::Little => value.to_le_bytes()[..width].to_vec(),
         Endian::Big => value.to_be_bytes()[8 - width..].to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn suite() -> Suite {
+        let spec = blobspec::builtin("scp").unwrap().unwrap();
+        crate::generate(&spec, &blobspec::Readings::new()).unwrap()
+    }
+
+    #[test]
+    fn seeds_break_every_rule_and_differ_under_every_reading() {
+        let suite = suite();
+        let seeds = seeds(&suite);
+        let tables: HashSet<&Vec<u8>> = seeds["parse_tables"].values().collect();
+        let topics = |seeded: bool| {
+            let known = suite.vectors.iter().filter(|vector| {
+                vector.want == Want::Validate
+                    && vector.bytes.0.len() <= MAX_SEED_BYTES
+                    && (!seeded || tables.contains(&vector.bytes.0))
+            });
+            known
+                .flat_map(|vector| {
+                    let readings = vector.readings.iter().flat_map(|(choice, answers)| {
+                        answers.keys().map(move |reading| format!("{choice}={reading}"))
+                    });
+                    vector.expect.rule.iter().cloned().chain(readings)
+                })
+                .collect::<BTreeSet<String>>()
+        };
+        assert!(topics(false).len() > 40, "{:?}", topics(false));
+        assert_eq!(topics(true), topics(false));
+    }
+
+    #[test]
+    fn seeds_for_the_header_leave_the_tables_alone() {
+        let suite = suite();
+        let seeds = seeds(&suite);
+        let tails: HashSet<&[u8]> = suite
+            .vectors
+            .iter()
+            .filter(|vector| is_plain(vector))
+            .map(|vector| &vector.bytes.0[32..])
+            .collect();
+        let header = &seeds["parse_header"];
+        assert!(header.values().any(|file| file.is_empty()));
+        assert!(header.values().any(|file| file.len() == 30));
+        for (name, file) in header.iter().filter(|(_, file)| file.len() >= 32) {
+            assert!(tails.contains(&file[32..]), "{name}");
+        }
+    }
+
+    #[test]
+    fn seeds_are_small_named_by_their_vector_and_the_same_every_time() {
+        let seeds = seeds(&suite());
+        assert_eq!(seeds, super::seeds(&suite()));
+        for (target, files) in &seeds {
+            assert!((20..200).contains(&files.len()), "{target}: {}", files.len());
+            for (name, file) in files {
+                assert!(name.starts_with("seed-scp-") && !name.contains('/'), "{name}");
+                assert!(file.len() <= MAX_SEED_BYTES, "{name}");
+            }
+        }
     }
 }
