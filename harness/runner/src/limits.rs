@@ -22,6 +22,13 @@ pub const TICK: Duration = Duration::from_millis(50);
 /// How often an observed one-shot process is asked whether it stopped: `ptrace` stops wake no `poll`.
 pub const TRACE_TICK: Duration = Duration::from_millis(1);
 
+/// How long an answer is waited for before anything else of the process is looked at.
+pub const GLANCE: Duration = Duration::from_millis(1);
+
+/// Every so many exchanges everything is looked at, however fast the answers come: a loader that writes
+/// a line to stderr per case blocks after a few hundred when nobody reads (a pipe holds 64 KiB).
+pub const FULL_LOOK: usize = 16;
+
 /// Most cases that are in flight in one process. Enough to hide the round trip; small enough that
 /// repeating them one at a time after a crash costs about as much as the restart.
 pub const MAX_IN_FLIGHT: usize = 64;

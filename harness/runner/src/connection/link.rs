@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use harness_protocol::{PROTOCOL_ENV, PROTOCOL_VERSION, frame};
 
-use crate::limits::{GOODBYE, MAX_STDERR, READ_CHUNK};
+use crate::limits::{FULL_LOOK, GLANCE, GOODBYE, MAX_STDERR, READ_CHUNK};
 use crate::sys::poll::{self, Interest, set_nonblocking};
 use crate::sys::process::{self, Process};
 use crate::sys::wait::Exit;
@@ -34,6 +34,8 @@ pub(crate) struct Link {
     /// The process closed its stdin.
     deaf: bool,
     ended: bool,
+    /// Exchanges so far, to drain stderr every so often.
+    glances: usize,
 }
 
 /// The command with what every started program gets.
@@ -69,6 +71,7 @@ impl Link {
             stderr_tail: Tail::new(MAX_STDERR),
             deaf: false,
             ended: false,
+            glances: 0,
         })
     }
 
@@ -84,6 +87,9 @@ impl Link {
     /// Writes and reads what is possible, waiting at most `timeout` for something to happen.
     pub(crate) fn exchange(&mut self, timeout: Duration) -> io::Result<()> {
         self.write_some()?;
+        if self.written == self.outgoing.len() && self.answers_at_once(timeout)? {
+            return Ok(());
+        }
         let pending = self.written < self.outgoing.len();
         let stdin = match &self.stdin {
             Some(stdin) if pending => Interest::Write(stdin.as_fd()),
@@ -100,7 +106,7 @@ impl Link {
             self.write_some()?;
         }
         if err {
-            drain(&mut self.stderr, &mut self.chunk, |bytes| self.stderr_tail.push(bytes))?;
+            self.drain_stderr()?;
         }
         if out {
             self.read_some()?;
@@ -109,6 +115,25 @@ impl Link {
             self.take_the_rest()?;
         }
         Ok(())
+    }
+
+    /// Looks at nothing but stdout for a moment: nearly every answer comes within it, and each further
+    /// descriptor makes the wait dearer. Now and then it says no, so that stderr is drained.
+    fn answers_at_once(&mut self, timeout: Duration) -> io::Result<bool> {
+        self.glances += 1;
+        let Some(stdout) = self.stdout.as_ref().filter(|_| !self.glances.is_multiple_of(FULL_LOOK))
+        else {
+            return Ok(false);
+        };
+        let readable = poll::readable(stdout.as_fd(), timeout.min(GLANCE))?;
+        if readable {
+            self.read_some()?;
+        }
+        Ok(readable)
+    }
+
+    fn drain_stderr(&mut self) -> io::Result<usize> {
+        drain(&mut self.stderr, &mut self.chunk, |bytes| self.stderr_tail.push(bytes))
     }
 
     /// Writes what the pipe takes.
@@ -148,7 +173,7 @@ impl Link {
         self.process.finish()?;
         self.ended = true;
         while self.read_some()? > 0 {}
-        while drain(&mut self.stderr, &mut self.chunk, |bytes| self.stderr_tail.push(bytes))? > 0 {}
+        while self.drain_stderr()? > 0 {}
         Ok(())
     }
 

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use harness_protocol::{Describe, PROTOCOL_VERSION, Reply, ToLoader, Vector, frame};
@@ -299,7 +299,8 @@ impl Question<'_> {
     fn append_frame(&self, seq: u64, out: &mut Vec<u8>) {
         let start = out.len();
         out.extend([0; 4]);
-        out.extend(format!("{{\"type\":\"case\",\"seq\":{seq},\"format\":").into_bytes());
+        // Writing to a Vec does not fail.
+        let _ = write!(out, "{{\"type\":\"case\",\"seq\":{seq},\"format\":");
         append_json(out, &self.format);
         out.extend(b",\"want\":");
         append_json(out, &self.vector.want);
@@ -324,11 +325,26 @@ fn append_json(out: &mut Vec<u8>, value: &impl serde::Serialize) {
     debug_assert!(written.is_ok());
 }
 
+/// By pairs from a table: twice as fast as digit by digit, and this is most of what asking costs.
 fn append_hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    const PAIRS: [[u8; 2]; 256] = hex_pairs();
     let start = out.len();
     out.resize(start + 2 * bytes.len(), 0);
-    let encoded = out.get_mut(start..).map(|room| hex::encode_to_slice(bytes, room));
-    debug_assert!(matches!(encoded, Some(Ok(()))));
+    let room = out.get_mut(start..).unwrap_or_default();
+    for (pair, byte) in room.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
+        *pair = PAIRS[usize::from(*byte)];
+    }
+}
+
+const fn hex_pairs() -> [[u8; 2]; 256] {
+    let digits = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    pairs
 }
 
 #[cfg(test)]

@@ -52,6 +52,15 @@ pub(crate) fn wait(interests: [Interest<'_>; MOST], timeout: Duration) -> io::Re
     Ok(places.map(|place| place.is_some_and(ready)))
 }
 
+/// Waits until there is something to read from `source` or `timeout` is over; whether there is.
+pub(crate) fn readable(source: BorrowedFd<'_>, timeout: Duration) -> io::Result<bool> {
+    match poll(&mut [PollFd::new(source, PollFlags::POLLIN)], milliseconds(timeout)) {
+        Ok(ready) => Ok(ready > 0),
+        Err(nix::errno::Errno::EINTR) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Rounded up: a wait that is cut to 0 ms would spin until the deadline.
 fn milliseconds(timeout: Duration) -> PollTimeout {
     let rounded = timeout.as_nanos().div_ceil(1_000_000);

@@ -172,9 +172,9 @@ impl Worker<'_, '_> {
     }
 
     fn judge_ready(&mut self) {
-        for answered in std::mem::take(&mut self.ready) {
-            self.deliver(answered);
-        }
+        let mut ready = std::mem::take(&mut self.ready);
+        ready.drain(..).for_each(|answered| self.deliver(answered));
+        self.ready = ready;
     }
 
     fn deliver(&mut self, answered: Answered) {
