@@ -233,7 +233,6 @@ impl Draft {
 /// What no region owns, and where the last region ends.
 fn gaps(model: &Model, file: &[u8]) -> (Vec<Gap>, usize) {
     let mut ranges: Vec<_> = model.regions.iter().map(|region| region.span.range()).collect();
-    ranges.retain(|range| !range.is_empty());
     ranges.sort_by_key(|range| range.start);
     let (mut gaps, mut end) = (Vec::new(), 0);
     for range in ranges {

@@ -69,7 +69,7 @@ pub fn encode(format: &Format, draft: &Draft) -> Result<Encoded, EncodeError> {
         writer.emit(&gap.bytes);
     }
     for (index, range) in regions.iter().enumerate() {
-        writer.at = range.start;
+        writer.pad_to(range.start);
         writer.region(index, range.len())?;
     }
     if let Some(cut) = draft.cut {
@@ -173,7 +173,7 @@ pub(crate) fn layout(format: &Format, draft: &Draft) -> Result<Vec<Range<usize>>
         let prefix = spec.count().map_or(0, |count| prefix_width(&count.source));
         let length = size(format, spec, &region.item)?.saturating_add(prefix);
         let end = start.saturating_add(length);
-        if length > 0 && end > MAX_ENCODED {
+        if end > MAX_ENCODED {
             return Err(EncodeError::TooLarge);
         }
         regions.push(start..end);
@@ -220,12 +220,39 @@ fn size(format: &Format, region: &Region, item: &Item) -> Result<usize, EncodeEr
 }
 
 fn instruction_size(format: &Format, opcodes: usize, item: &Item) -> usize {
-    let Item::Instruction(position, _) = item else { return 0 };
+    let Item::Instruction(position, _) = item else { return string_length(item) };
     let table = &format.opcodes[opcodes];
-    let operands =
-        table.instructions.get(*position).map(|i| i.operands.as_slice()).unwrap_or_default();
-    let widths = table.before.iter().chain(operands).map(|(_, scalar)| usize::from(scalar.width));
-    usize::from(table.width) + widths.sum::<usize>()
+    let Some(instruction) = table.instructions.get(*position) else { return 0 };
+    let operands = table.before.iter().chain(&instruction.operands);
+    usize::from(table.width) + operands.map(|(_, s)| usize::from(s.width)).sum::<usize>()
+}
+
+/// An instruction, or the raw bytes that stand in its place.
+pub(crate) fn instruction_bytes(format: &Format, opcodes: usize, item: &Item) -> Vec<u8> {
+    let Item::Instruction(position, values) = item else {
+        return if let Item::Bytes(bytes) = item { bytes.clone() } else { Vec::new() };
+    };
+    let table = &format.opcodes[opcodes];
+    let Some(instruction) = table.instructions.get(*position) else { return Vec::new() };
+    let value = |index: usize| match values.get(index) {
+        Some(Item::Number(value)) => *value,
+        _ => 0,
+    };
+    let integer = |value: u64, width: u8| integer_bytes(format.endian, value, width);
+    let before = table.before.iter().enumerate().map(|(i, (_, s))| integer(value(i), s.width));
+    let first = table.before.len();
+    let operands = instruction.operands.iter().enumerate();
+    let operands = operands.map(|(i, (_, s))| integer(value(first + i), s.width));
+    before.chain([integer(instruction.code, table.width)]).chain(operands).flatten().collect()
+}
+
+/// The low `width` bytes of a number in the file's byte order.
+pub(crate) fn integer_bytes(endian: Endian, value: u64, width: u8) -> Vec<u8> {
+    let width = usize::from(width);
+    match endian {
+        Endian::Little => value.to_le_bytes()[..width].to_vec(),
+        Endian::Big => value.to_be_bytes()[8 - width..].to_vec(),
+    }
 }
 
 fn record_size(format: &Format, record: usize, item: &Item) -> usize {
@@ -271,6 +298,12 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    /// Goes on at `at`; an empty region lies inside the file, too.
+    fn pad_to(&mut self, at: usize) {
+        self.bytes.resize(self.bytes.len().max(at), 0);
+        self.at = at;
+    }
+
     fn emit(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
@@ -298,7 +331,9 @@ impl Writer<'_> {
                 elements.iter().try_for_each(|element| self.record(*record, element))
             }
             (Content::Stream { opcodes, .. }, Item::List(instructions)) => {
-                instructions.iter().for_each(|instruction| self.instruction(*opcodes, instruction));
+                for instruction in instructions {
+                    self.emit(&instruction_bytes(format, *opcodes, instruction));
+                }
                 Ok(())
             }
             (_, Item::List(strings)) => {
@@ -326,11 +361,7 @@ impl Writer<'_> {
 
     fn number(&mut self, item: &Item, width: u8, derived: u64) {
         let value = if let Item::Number(value) = item { *value } else { derived };
-        let width = usize::from(width);
-        match self.format.endian {
-            Endian::Little => self.emit(&value.to_le_bytes()[..width]),
-            Endian::Big => self.emit(&value.to_be_bytes()[8 - width..]),
-        }
+        self.emit(&integer_bytes(self.format.endian, value, width));
     }
 
     fn record(&mut self, record: usize, item: &Item) -> Result<(), EncodeError> {
@@ -396,8 +427,7 @@ impl Writer<'_> {
             Some(Derive::OffsetOf(region)) => self.regions[*region].start as u64,
             Some(Derive::SizeOf(region)) => self.regions[*region].len() as u64,
             Some(Derive::SizeOfFile) => {
-                let end =
-                    self.regions.iter().filter(|range| !range.is_empty()).map(|r| r.end).max();
+                let end = self.regions.iter().map(|range| range.end).max();
                 (end.unwrap_or(0) + self.draft.trailing.len()) as u64
             }
             Some(Derive::CountOfRegion(region)) => {
@@ -444,20 +474,6 @@ impl Writer<'_> {
         }
     }
 
-    fn instruction(&mut self, opcodes: usize, item: &Item) {
-        let Item::Instruction(position, values) = item else { return };
-        let table = &self.format.opcodes[opcodes];
-        let Some(instruction) = table.instructions.get(*position) else { return };
-        let (before, operands) = values.split_at(table.before.len().min(values.len()));
-        for ((_, scalar), value) in table.before.iter().zip(before) {
-            self.number(value, scalar.width, 0);
-        }
-        self.number(&Item::Number(instruction.code), table.width, 0);
-        for ((_, scalar), value) in instruction.operands.iter().zip(operands) {
-            self.number(value, scalar.width, 0);
-        }
-    }
-
     fn checksums(&mut self) {
         for Pending { at, width, from, to, reads } in std::mem::take(&mut self.checksums) {
             let (to, field) = (to.min(self.bytes.len()), at..at + width);
@@ -465,11 +481,8 @@ impl Writer<'_> {
             let (Some(crc), Some(target)) = (crc, self.bytes.get_mut(field)) else {
                 continue; // a draft that was cut apart
             };
-            let value = u64::from(crc);
-            match self.format.endian {
-                Endian::Little => target.copy_from_slice(&value.to_le_bytes()[..width]),
-                Endian::Big => target.copy_from_slice(&value.to_be_bytes()[8 - width..]),
-            }
+            let width = u8::try_from(width).unwrap_or(8);
+            target.copy_from_slice(&integer_bytes(self.format.endian, u64::from(crc), width));
         }
     }
 }

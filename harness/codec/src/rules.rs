@@ -181,7 +181,7 @@ pub fn proposals(bench: &Workbench<'_>, rule: &Rule) -> Vec<Proposal> {
 pub fn satisfy(format: &Format, rule: &Rule, draft: &mut Draft) {
     match &rule.check {
         Check::Const { target, value } => constant::satisfy(draft, target, value),
-        Check::Range { target, min, .. } => range::satisfy(draft, target, min.as_ref()),
+        Check::Range { target, min, .. } => range::satisfy(format, draft, target, min.as_ref()),
         Check::InEnum { target } => in_enum::satisfy(format, draft, target),
         Check::Excludes { target, codes } => excludes::satisfy(format, draft, target, codes),
         Check::Unique { target, text_in: None } => unique::satisfy(draft, target),

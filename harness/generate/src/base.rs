@@ -315,6 +315,9 @@ impl Builder<'_> {
             let values = before.chain(spec.operands.iter().map(|_| Item::Number(0))).collect();
             Some(Item::Instruction(position, values))
         };
-        (0..self.shape.elements).filter_map(instruction).collect()
+        let elements = self.shape.elements;
+        // A rich file has every instruction.
+        let count = if elements > 1 { elements.max(table.instructions.len()) } else { elements };
+        (0..count).filter_map(instruction).collect()
     }
 }

@@ -3,6 +3,7 @@
 
 use blobspec::Format;
 use blobspec::format::{ArrayCount, Content, Field, FieldType, Meaning, Refers, Scalar, Target};
+use harness_codec::rules::Workbench;
 use harness_codec::{Draft, Item, Proposal, Site};
 
 use crate::base::{Base, Shape, profiles};
@@ -21,65 +22,67 @@ pub(crate) struct Covering {
 
 /// The edits of `base` that cover the format.
 pub(crate) fn edits(format: &Format, base: &Base) -> Vec<Covering> {
+    let bench = base.workbench(format);
     let mut covering = Vec::new();
     for (target, field) in fields(format) {
         let path = format.path_of(&target);
-        let mut add = |kind, why, proposals: Vec<Proposal>| {
-            covering.extend(proposals.into_iter().map(|proposal| Covering {
-                path: path.clone(),
-                kind,
-                proposal,
-                why,
-            }));
-        };
-        if let FieldType::Array { count: ArrayCount::Field(count), .. } = &field.field_type {
-            add(
-                "length",
-                "loops and buffers are sized for a usual number",
-                lengths(format, base, &target, *count),
-            );
-        }
-        let Some(scalar) = field.field_type.scalar() else { continue };
-        match (scalar.meaning, field.refers) {
-            (Meaning::Flags(index), _) => {
-                let mask = format.flags[index].mask();
-                add(
-                    "bits",
-                    "a defined bit is taken for a reserved one",
-                    flags(format, base, &target, mask),
-                );
-            }
-            (Meaning::Enum(_), _) => {
-                add(
-                    "codes",
-                    "a defined code is missing from a table",
-                    codes(format, base, &target),
-                );
-            }
-            (_, Some(Refers::String(_))) => {
-                add(
-                    "names",
-                    "names are copied into buffers, compared and printed",
-                    names(format, base, &target),
-                );
-            }
-            (_, Some(_)) => add(
-                "shared",
-                "two elements may refer to the same place",
-                shared(format, base, &target),
-            ),
-            (Meaning::Number, None) if field.derive.is_none() => {
-                add(
-                    "numbers",
-                    "a number is read with another width or sign",
-                    numbers(format, base, &target, scalar),
-                );
-            }
-            _ => {}
-        }
+        covering.extend(field_edits(&bench, &target, field).into_iter().flat_map(
+            |(kind, why, proposals)| {
+                let path = path.clone();
+                proposals.into_iter().map(move |proposal| Covering {
+                    path: path.clone(),
+                    kind,
+                    proposal,
+                    why,
+                })
+            },
+        ));
     }
-    covering.extend(byte_lengths(format, base));
+    covering.extend(byte_lengths(&bench));
+    covering.extend(places(&bench));
+    covering.extend(instructions(&bench));
     covering
+}
+
+/// Kind, reason and edits.
+type Edits = (&'static str, &'static str, Vec<Proposal>);
+
+fn field_edits(bench: &Workbench<'_>, target: &Target, field: &Field) -> Vec<Edits> {
+    let mut edits = Vec::new();
+    if let FieldType::Array { count: ArrayCount::Field(count), .. } = &field.field_type {
+        let why = "loops and buffers are sized for a usual number";
+        edits.push(("length", why, lengths(bench, target, *count)));
+    }
+    if let FieldType::Pad(length) = field.field_type {
+        let why = "padding is compared, or taken for the field beside it";
+        edits.push(("padding", why, paddings(bench, target, length)));
+    }
+    let Some(scalar) = field.field_type.scalar() else { return edits };
+    match (scalar.meaning, field.refers) {
+        (Meaning::Flags(index), _) => {
+            let why = "a defined bit is taken for a reserved one";
+            let mask = bench.format.flags[index].mask();
+            edits.push(("bits", why, flags(bench, target, mask)));
+        }
+        (Meaning::Enum(_), _) => {
+            let why = "a defined code is missing from a table";
+            edits.push(("codes", why, codes(bench, target)));
+        }
+        (_, Some(Refers::String(_))) => {
+            let why = "names are copied into buffers, compared and printed";
+            edits.push(("names", why, names(bench, target)));
+        }
+        (_, Some(_)) => {
+            let why = "two elements may refer to the same place";
+            edits.push(("shared", why, shared(bench, target)));
+        }
+        (Meaning::Number, None) if field.derive.is_none() => {
+            let why = "a number is read with another width or sign";
+            edits.push(("numbers", why, numbers(bench, target, scalar)));
+        }
+        _ => {}
+    }
+    edits
 }
 
 /// Every field with the target that leads to it.
@@ -118,60 +121,36 @@ fn ends(draft: &Draft, target: &Target) -> Vec<Site> {
     sites
 }
 
-fn put(
-    format: &Format,
-    base: &Base,
-    site: &Site,
-    name: &str,
-    item: Item,
-    words: &str,
-) -> Option<Proposal> {
-    let path = site.path(format);
-    let numbers: Vec<&str> =
-        path.split('[').skip(1).filter_map(|part| part.split(']').next()).collect();
-    let name =
-        if numbers.is_empty() { name.to_owned() } else { format!("{}/{name}", numbers.join("-")) };
-    Some(Proposal {
-        name,
-        edit: format!("{path} = {words}"),
-        draft: base.draft.with(site, item)?,
-        twin: None,
-    })
-}
-
-fn number(format: &Format, base: &Base, site: &Site, name: &str, value: u64) -> Option<Proposal> {
-    put(format, base, site, name, Item::Number(value), &format!("{value:#x}"))
-}
-
-fn flags(format: &Format, base: &Base, target: &Target, mask: u64) -> Vec<Proposal> {
+fn flags(bench: &Workbench<'_>, target: &Target, mask: u64) -> Vec<Proposal> {
     let bits =
         (0..64).filter(|bit| mask >> bit & 1 == 1).map(|bit| (format!("bit-{bit}"), 1_u64 << bit));
     let values: Vec<(String, u64)> =
         bits.chain([("all-defined".to_owned(), mask), ("none".to_owned(), 0)]).collect();
-    let sites = ends(&base.draft, target);
+    let sites = ends(bench.draft, target);
     sites
         .iter()
-        .flat_map(|site| values.iter().filter_map(|(n, v)| number(format, base, site, n, *v)))
+        .flat_map(|site| values.iter().filter_map(|(n, v)| bench.set(site, n, *v)))
         .collect()
 }
 
-fn codes(format: &Format, base: &Base, target: &Target) -> Vec<Proposal> {
-    let Some(Meaning::Enum(index)) = format
+fn codes(bench: &Workbench<'_>, target: &Target) -> Vec<Proposal> {
+    let Some(Meaning::Enum(index)) = bench
+        .format
         .leaf(target)
         .and_then(|field| field.field_type.scalar())
         .map(|scalar| scalar.meaning)
     else {
         return Vec::new();
     };
-    let values = &format.enums[index].values;
-    let sites = ends(&base.draft, target);
+    let values = &bench.format.enums[index].values;
+    let sites = ends(bench.draft, target);
     sites
         .iter()
-        .flat_map(|site| values.iter().filter_map(|v| number(format, base, site, &v.name, v.code)))
+        .flat_map(|site| values.iter().filter_map(|v| bench.set(site, &v.name, v.code)))
         .collect()
 }
 
-fn numbers(format: &Format, base: &Base, target: &Target, scalar: Scalar) -> Vec<Proposal> {
+fn numbers(bench: &Workbench<'_>, target: &Target, scalar: Scalar) -> Vec<Proposal> {
     let max = scalar.max();
     let values = [
         ("0", 0),
@@ -183,18 +162,18 @@ fn numbers(format: &Format, base: &Base, target: &Target, scalar: Scalar) -> Vec
         ("max-minus-1", max - 1),
         ("max", max),
     ];
-    let sites = ends(&base.draft, target);
+    let sites = ends(bench.draft, target);
     sites
         .iter()
-        .flat_map(|site| values.iter().filter_map(|(n, v)| number(format, base, site, n, *v)))
+        .flat_map(|site| values.iter().filter_map(|(n, v)| bench.set(site, n, *v)))
         .collect()
 }
 
-fn shared(format: &Format, base: &Base, target: &Target) -> Vec<Proposal> {
-    let sites = base.draft.sites(target);
+fn shared(bench: &Workbench<'_>, target: &Target) -> Vec<Proposal> {
+    let sites = bench.draft.sites(target);
     let (Some(first), Some(last)) = (sites.first(), sites.last()) else { return Vec::new() };
-    let Some(Item::Number(value)) = base.draft.get(first) else { return Vec::new() };
-    number(format, base, last, "same-as-first", *value).into_iter().collect()
+    let Some(Item::Number(value)) = bench.draft.get(first) else { return Vec::new() };
+    bench.set(last, "same-as-first", *value).into_iter().collect()
 }
 
 const NAMES: &[(&str, &str)] = &[
@@ -216,8 +195,8 @@ const NAMES: &[(&str, &str)] = &[
     ("prefix-of-another", "functions_"),
 ];
 
-fn names(format: &Format, base: &Base, target: &Target) -> Vec<Proposal> {
-    let sites = ends(&base.draft, target);
+fn names(bench: &Workbench<'_>, target: &Target) -> Vec<Proposal> {
+    let sites = ends(bench.draft, target);
     let mut proposals = Vec::new();
     for site in &sites {
         let lengths = [255_usize, 256, 4095];
@@ -229,20 +208,18 @@ fn names(format: &Format, base: &Base, target: &Target) -> Vec<Proposal> {
             } else {
                 format!("{} times `n`", text.len())
             };
-            proposals.extend(put(format, base, site, &name, Item::Name(text), &words));
+            proposals.extend(bench.put(site, &name, Item::Name(text), &words));
         }
         // The name of an element of another table: tables have name spaces of their own.
         for (region, spec) in
-            format.regions.iter().enumerate().filter(|(region, _)| *region != site.region)
+            bench.format.regions.iter().enumerate().filter(|(region, _)| *region != site.region)
         {
             let name = format!("{}_0", spec.name);
-            if base.draft.regions[region].item.children().is_empty() || spec.record().is_none() {
+            if bench.draft.regions[region].item.children().is_empty() || spec.record().is_none() {
                 continue;
             }
             let words = format!("{name:?}");
-            proposals.extend(put(
-                format,
-                base,
+            proposals.extend(bench.put(
                 site,
                 &format!("as-in-{}", spec.name),
                 Item::Name(name),
@@ -254,50 +231,46 @@ fn names(format: &Format, base: &Base, target: &Target) -> Vec<Proposal> {
 }
 
 /// Array fields of every length from none to as many as their count can say.
-fn lengths(format: &Format, base: &Base, target: &Target, count: usize) -> Vec<Proposal> {
+fn lengths(bench: &Workbench<'_>, target: &Target, count: usize) -> Vec<Proposal> {
     let mut counter = target.clone();
     counter.path.pop();
     counter.path.push(count);
-    let max =
-        format.leaf(&counter).and_then(|field| field.field_type.scalar()).map_or(0, Scalar::max);
+    let max = bench
+        .format
+        .leaf(&counter)
+        .and_then(|field| field.field_type.scalar())
+        .map_or(0, Scalar::max);
     let most = usize::try_from(max.min(300)).unwrap_or(300);
     // The list itself is one step above the elements that the target walks.
-    let mut lists: Vec<Site> = base
+    let mut lists: Vec<Site> = bench
         .draft
         .sites(&Target { path: target.path[..target.path.len() - 1].to_vec(), ..target.clone() });
     for list in &mut lists {
         list.steps.extend(target.path.last());
     }
     let Some(list) = lists.last().cloned() else { return Vec::new() };
-    let Some(Item::List(elements)) = base.draft.get(&list) else { return Vec::new() };
+    let Some(Item::List(elements)) = bench.draft.get(&list) else { return Vec::new() };
     let Some(element) = elements.first().cloned() else { return Vec::new() };
     let numbers = [0, 1, 2, 8, 127, 128, most.saturating_sub(1), most];
     let resized = |number: usize| {
         let items = Item::List(vec![element.clone(); number]);
-        put(
-            format,
-            base,
-            &list,
-            &format!("{number}-elements"),
-            items,
-            &format!("{number} elements"),
-        )
+        bench.put(&list, &format!("{number}-elements"), items, &format!("{number} elements"))
     };
     numbers.into_iter().filter(|number| *number <= most).filter_map(resized).collect()
 }
 
 /// Byte regions around page sizes and the ends of 16-bit lengths.
-fn byte_lengths(format: &Format, base: &Base) -> Vec<Covering> {
+fn byte_lengths(bench: &Workbench<'_>) -> Vec<Covering> {
     let mut covering = Vec::new();
-    for (region, spec) in format.regions.iter().enumerate() {
-        let Item::Bytes(bytes) = &base.draft.regions[region].item else { continue };
+    for (region, spec) in bench.format.regions.iter().enumerate() {
+        let Item::Bytes(bytes) = &bench.draft.regions[region].item else { continue };
         let site = Site { region, steps: Vec::new() };
         for length in [0, 1, 2, 3, 4, 7, 8, 15, 16, 17, 4095, 4096, 4097, 8192, 65_535, 65_536] {
             let mut resized = bytes.clone();
             resized.resize(length, 0);
             let words = format!("{length} bytes");
             let proposal =
-                put(format, base, &site, &format!("{length}-bytes"), Item::Bytes(resized), &words);
+                bench.put(&site, &format!("{length}-bytes"), Item::Bytes(resized), &words);
             let why = "mappings are rounded to pages and lengths kept in too few bits";
             covering.extend(proposal.map(|proposal| Covering {
                 path: spec.name.clone(),
@@ -309,6 +282,77 @@ fn byte_lengths(format: &Format, base: &Base) -> Vec<Covering> {
     }
     covering
 }
+
+/// Bytes that mean nothing, all ones and all different.
+fn paddings(bench: &Workbench<'_>, target: &Target, length: u64) -> Vec<Proposal> {
+    let length = u8::try_from(length.min(255)).unwrap_or(u8::MAX);
+    let fills = [("ones", vec![0xff; usize::from(length)]), ("counting", (1..=length).collect())];
+    let sites = ends(bench.draft, target);
+    let put = |site: &Site, (name, bytes): &(&str, Vec<u8>)| {
+        bench.put(site, name, Item::Bytes(bytes.clone()), &format!("{bytes:02x?}"))
+    };
+    sites.iter().flat_map(|site| fills.iter().filter_map(|fill| put(site, fill))).collect()
+}
+
+/// Regions that are placed by a number with a gap before them.
+fn places(bench: &Workbench<'_>) -> Vec<Covering> {
+    let mut covering = Vec::new();
+    for (region, spec) in bench.format.regions.iter().enumerate().filter(|(_, r)| r.at.is_some()) {
+        let start = bench.model.regions[region].span.range().start;
+        for gap in [1, 8, 16, 4096] {
+            let at = start.next_multiple_of(gap) + gap;
+            let proposal = bench.move_to(region, &format!("after-{gap}-more"), at);
+            let why = "tables are expected where the usual writer puts them";
+            covering.extend(proposal.map(|proposal| Covering {
+                path: spec.name.clone(),
+                kind: "place",
+                proposal,
+                why,
+            }));
+        }
+    }
+    covering
+}
+
+/// Every instruction with the ends of its operands' ranges.
+fn instructions(bench: &Workbench<'_>) -> Vec<Covering> {
+    let mut covering = Vec::new();
+    for (region, spec) in bench.format.regions.iter().enumerate() {
+        let Content::Stream { opcodes, .. } = spec.content else { continue };
+        let table = &bench.format.opcodes[opcodes];
+        for (position, instruction) in table.instructions.iter().enumerate() {
+            for (name, pick) in OPERANDS {
+                let widest = |scalar: &Scalar| pick(scalar.max());
+                let mut values: Vec<u64> = table.before.iter().map(|_| 0).collect();
+                instruction.when.iter().for_each(|(before, value)| values[*before] = *value);
+                values.extend(instruction.operands.iter().map(|(_, scalar)| widest(scalar)));
+                let item =
+                    Item::Instruction(position, values.into_iter().map(Item::Number).collect());
+                let site = Site { region, steps: Vec::new() };
+                let name = format!("{}/{name}", instruction.mnemonic);
+                let words = format!("one {} alone", instruction.mnemonic);
+                let proposal = bench.put(&site, &name, Item::List(vec![item]), &words);
+                let why = "an operand is read with another width, sign or byte order";
+                covering.extend(proposal.map(|proposal| Covering {
+                    path: spec.name.clone(),
+                    kind: "instructions",
+                    proposal,
+                    why,
+                }));
+            }
+        }
+    }
+    covering
+}
+
+/// Values of operands, by the largest value of their type.
+const OPERANDS: &[(&str, fn(u64) -> u64)] = &[
+    ("zero", |_| 0),
+    ("one", |_| 1),
+    ("below-half", |max| max >> 1),
+    ("half", |max| (max >> 1) + 1),
+    ("max", |max| max),
+];
 
 /// Files with other numbers of elements: each array region alone with none, one and many.
 pub(crate) fn table_sizes(format: &Format) -> Vec<(String, Base)> {

@@ -1,6 +1,6 @@
 //! Test vectors with expectations that the codec has proven.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use blobspec::format::{Check, Content, Level, Meaning, Operand, Rule};
 use blobspec::{Format, Readings, Spec, SpecError};
@@ -166,8 +166,10 @@ struct Maker<'f> {
     format: &'f Format,
     vectors: Vec<Vector>,
     groups: Vec<String>,
-    seen: HashSet<(Vec<u8>, Want)>,
-    ids: HashSet<String>,
+    /// The vector that asks this of these bytes.
+    seen: HashMap<(Vec<u8>, Want), String>,
+    /// Ids of all vectors, and of proposals whose bytes another vector has: that vector's.
+    ids: HashMap<String, String>,
     /// Edits that have become a vector from one base and would test nothing new from another.
     tried: HashSet<String>,
     entangled: BTreeMap<usize, HashSet<Vec<usize>>>,
@@ -179,8 +181,8 @@ impl<'f> Maker<'f> {
             format,
             vectors: Vec::new(),
             groups: Vec::new(),
-            seen: HashSet::new(),
-            ids: HashSet::new(),
+            seen: HashMap::new(),
+            ids: HashMap::new(),
             tried: HashSet::new(),
             entangled: BTreeMap::new(),
         }
@@ -196,10 +198,11 @@ impl<'f> Maker<'f> {
     fn add(&mut self, candidate: Option<Candidate<'_>>) -> bool {
         let Some(candidate) = candidate else { return false };
         let key = (candidate.file.clone(), candidate.want);
-        if key.0.len() > MAX_VECTOR_BYTES
-            || self.ids.contains(&candidate.id)
-            || self.seen.contains(&key)
-        {
+        if key.0.len() > MAX_VECTOR_BYTES || self.ids.contains_key(&candidate.id) {
+            return false;
+        }
+        if let Some(same) = self.seen.get(&key) {
+            self.ids.insert(candidate.id, same.clone());
             return false;
         }
         let decoded = decode(self.format, &candidate.file);
@@ -207,8 +210,8 @@ impl<'f> Maker<'f> {
             self.note_entangled(&candidate, &decoded);
             return false;
         };
-        self.seen.insert(key);
-        self.ids.insert(candidate.id.clone());
+        self.seen.insert(key, candidate.id.clone());
+        self.ids.insert(candidate.id.clone(), candidate.id.clone());
         self.groups.push(candidate.group.clone());
         let vector = self.vector(candidate, &decoded, expect);
         self.vectors.push(vector);
@@ -406,9 +409,16 @@ impl<'f> Maker<'f> {
     }
 
     fn finish(mut self) -> Suite {
-        for vector in &mut self.vectors {
-            // A partner that was not kept (a duplicate of another vector's bytes) cannot be named.
-            vector.twin = vector.twin.take().filter(|twin| self.ids.contains(twin));
+        let accepts: HashMap<&str, bool> =
+            self.vectors.iter().map(|v| (v.id.as_str(), v.expect.accepts())).collect();
+        let partner = |vector: &Vector| {
+            let twin = self.ids.get(vector.twin.as_ref()?)?;
+            (*accepts.get(twin.as_str())? != vector.expect.accepts()).then(|| twin.clone())
+        };
+        // A partner that was not kept, or is on the same side after all, is none.
+        let partners: Vec<Option<String>> = self.vectors.iter().map(partner).collect();
+        for (vector, partner) in self.vectors.iter_mut().zip(partners) {
+            vector.twin = partner;
         }
         Suite {
             format: self.format.id.clone(),

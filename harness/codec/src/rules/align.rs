@@ -1,8 +1,9 @@
 //! `align`: a number is a multiple.
 
-use blobspec::format::{Operand, Target};
+use blobspec::format::{Derive, Operand, Target};
 
 use super::{Proposal, Sink, Workbench};
+use crate::draft::Site;
 use crate::evaluate::Context;
 
 pub(super) fn check(context: &Context<'_>, target: &Target, to: &Operand, sink: &mut Sink) {
@@ -28,13 +29,28 @@ pub(super) fn propose(bench: &Workbench<'_>, target: &Target, to: &Operand) -> V
             continue;
         };
         let start = place.value - place.value % to;
-        let next = bench.set(&place.site, "next-multiple", start + to);
+        let next = write(bench, target, &place.site, "next-multiple", start + to);
         for beside in 1..to.min(8) {
             let twin = Some(bench.name(&place.site, "next-multiple"));
-            let proposal = bench.set(&place.site, &format!("plus-{beside}"), start + beside);
+            let name = format!("plus-{beside}");
+            let proposal = write(bench, target, &place.site, &name, start + beside);
             proposals.extend(proposal.map(|proposal| Proposal { twin, ..proposal }));
         }
         proposals.extend(next);
     }
     proposals
+}
+
+/// The proposal that the field has this value: where it is a region's offset, the region goes there too.
+fn write(
+    bench: &Workbench<'_>,
+    target: &Target,
+    site: &Site,
+    name: &str,
+    value: u64,
+) -> Option<Proposal> {
+    let derive = bench.format.leaf(target)?.derive.as_ref();
+    let Some(Derive::OffsetOf(region)) = derive else { return bench.set(site, name, value) };
+    let at = usize::try_from(value).ok().filter(|at| *at >= bench.model.regions[*region].span.range().start)?;
+    bench.move_to(*region, &bench.name(site, name), at)
 }

@@ -1,7 +1,7 @@
 //! `fits`: `start + length ≤ size`, in unbounded integers.
 
 use blobspec::Format;
-use blobspec::format::{Attribute, FieldRef, Meaning, Operand, Target};
+use blobspec::format::{Attribute, Content, Derive, FieldRef, Meaning, Operand, Target};
 
 use super::workbench::operand_text;
 use super::{Proposal, Sink, Workbench};
@@ -147,11 +147,31 @@ pub(super) fn satisfy(format: &Format, draft: &mut Draft, each: &Target, operand
         }
     }
     for (site, size) in sizes {
-        if let Some(Item::Number(value)) = draft.get_mut(&site) {
-            *value = size;
+        match draft.get_mut(&site) {
+            Some(Item::Number(value)) => *value = size,
+            Some(Item::Derived) => grow(format, draft, &site, size),
+            _ => {}
         }
     }
 }
+
+/// Where the size is that of a region of bytes, makes the region long enough.
+fn grow(format: &Format, draft: &mut Draft, size: &Site, least: u64) {
+    let in_record = matches!(format.regions[size.region].content, Content::Record(_));
+    let target = Target { region: size.region, path: size.steps.clone() };
+    let derive = format.leaf(&target).filter(|_| in_record).and_then(|f| f.derive.as_ref());
+    let (Some(Derive::SizeOf(region)), Ok(least)) = (derive, usize::try_from(least)) else {
+        return;
+    };
+    if let Item::Bytes(bytes) = &mut draft.regions[*region].item
+        && bytes.len() < least.min(MAX_GROWN)
+    {
+        bytes.resize(least, 0);
+    }
+}
+
+/// Largest region that is made to fit something, in bytes: a page.
+const MAX_GROWN: usize = 4096;
 
 pub(super) fn describe(
     format: &Format,

@@ -48,7 +48,7 @@ pub(super) fn propose(bench: &Workbench<'_>, target: &Target) -> Vec<Proposal> {
 
 /// Undefined codes beside defined ones, at powers of two and at the end of the type: where tables, shifts
 /// and sign extensions go wrong.
-fn unknown_neighbours(known: &[u64], limit: u64) -> Vec<u64> {
+pub(super) fn unknown_neighbours(known: &[u64], limit: u64) -> Vec<u64> {
     let beside = known.iter().flat_map(|code| [code.checked_sub(1), code.checked_add(1)]).flatten();
     let powers = (0..64).map(|bit| 1_u64 << bit).flat_map(|power| [power - 1, power]);
     let mut codes: Vec<u64> = beside.chain(powers).chain([limit - 1, limit]).collect();

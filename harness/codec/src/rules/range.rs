@@ -79,13 +79,19 @@ fn swapped(value: u64, limit: u64) -> u64 {
     value.swap_bytes() >> limit.leading_zeros()
 }
 
-pub(super) fn satisfy(draft: &mut Draft, target: &Target, min: Option<&Operand>) {
-    let Some(Operand::Literal(min)) = min else { return };
-    for site in draft.sites(target) {
-        if let Some(item) = draft.get_mut(&site)
-            && matches!(item, Item::Number(value) if *value < *min)
+pub(super) fn satisfy(format: &Format, draft: &mut Draft, target: &Target, min: Option<&Operand>) {
+    let Some(min) = min else { return };
+    let Some(encoded) = crate::encode(format, draft).ok() else { return };
+    let decoded = crate::decode(format, &encoded.bytes);
+    let bench = Workbench { format, file: &encoded.bytes, model: &decoded.model, draft };
+    let places = bench.places(target, &[min]);
+    for (site, index) in draft.sites(target).into_iter().zip(0..) {
+        let there = places.get(index).and_then(|place: &super::workbench::Place| place.operands[0]);
+        let least = if let Operand::Literal(least) = min { Some(*least) } else { there };
+        if let (Some(Item::Number(value)), Some(least)) = (draft.get_mut(&site), least)
+            && *value < least
         {
-            *item = Item::Number(*min);
+            *value = least;
         }
     }
 }

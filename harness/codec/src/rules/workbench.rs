@@ -128,13 +128,24 @@ impl Workbench<'_> {
         steps
     }
 
+    /// The proposal that a region starts at `at`, and what follows it after it.
+    #[must_use]
+    pub fn move_to(&self, region: usize, name: &str, at: usize) -> Option<Proposal> {
+        let mut draft = self.draft.clone();
+        draft.regions.get_mut(region)?.at = Some(at);
+        let edit = format!("{} starts at {at:#x}", self.format.regions.get(region)?.name);
+        Some(Proposal { name: name.to_owned(), edit, draft, twin: None })
+    }
+
     /// The proposal to write `value` at `site`.
-    pub(crate) fn set(&self, site: &Site, name: &str, value: u64) -> Option<Proposal> {
+    #[must_use]
+    pub fn set(&self, site: &Site, name: &str, value: u64) -> Option<Proposal> {
         self.put(site, name, Item::Number(value), &format!("{value:#x}"))
     }
 
     /// The proposal to put `item` at `site`; `words` describes it.
-    pub(crate) fn put(&self, site: &Site, name: &str, item: Item, words: &str) -> Option<Proposal> {
+    #[must_use]
+    pub fn put(&self, site: &Site, name: &str, item: Item, words: &str) -> Option<Proposal> {
         let path = site.path(self.format);
         let edit = format!("{path} = {words}");
         Some(Proposal {
