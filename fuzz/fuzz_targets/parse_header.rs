@@ -2,7 +2,10 @@
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]
-libfuzzer_sys::fuzz_target!(|file: &[u8]| harness_fuzz::agreement::header(file));
+libfuzzer_sys::fuzz_target!(
+    init: harness_fuzz::dictionary::start_with_dictionary(),
+    |file: &[u8]| harness_fuzz::agreement::header(file)
+);
 
 #[cfg(not(fuzzing))]
 fn main() {

@@ -6,11 +6,19 @@
 //! **These programs feed hostile bytes to loaders.** They parse and validate; they execute nothing.
 
 pub mod agreement;
+pub mod dictionary;
 pub mod rule_coverage;
 
 use std::sync::LazyLock;
 
 use blobspec::Format;
+
+/// What holds for every file, whatever its bytes: a function that panics when it does not.
+pub type Property = fn(&[u8]);
+
+/// Every fuzz target with the property that it checks. Each has a corpus of its name.
+pub const TARGETS: &[(&str, Property)] =
+    &[("parse_header", agreement::header), ("parse_tables", agreement::file_and_repaired)];
 
 /// The SCP format at its default readings.
 ///
