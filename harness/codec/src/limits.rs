@@ -8,10 +8,10 @@ pub const MAX_FILE: usize = 256 << 20;
 /// rule needs no 60,000 messages.
 pub const MAX_KEPT_PER_RULE: usize = 64;
 
-/// Bytes of names that one rule hashes in one file. Names may be tails of each other, and a hash that runs
-/// from the front has to be taken of each anew: without a cap a megabyte of them would cost minutes. Hashes of
-/// names past it are not compared; files that are not made to be slow have a few kilobytes of names.
-pub const MAX_HASHED_BYTES: usize = 64 << 20;
+/// How often one rule hashes the strings of a file, in lengths of all of them. Names may be tails of each other,
+/// and a hash that runs from the front has to be taken of each anew: without a cap, a megabyte of them would
+/// cost minutes. Hashes of names past it are not compared; names that do not overlap need one pass.
+pub const MAX_HASH_PASSES: usize = 16;
 
 /// Bytes of text that a model as JSON repeats beside offsets. Thousands of elements may share one long name;
 /// from here on their text is `null`. Twice what a reply of the protocol can carry.

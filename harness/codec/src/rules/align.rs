@@ -51,6 +51,8 @@ fn write(
 ) -> Option<Proposal> {
     let derive = bench.format.leaf(target)?.derive.as_ref();
     let Some(Derive::OffsetOf(region)) = derive else { return bench.set(site, name, value) };
-    let at = usize::try_from(value).ok().filter(|at| *at >= bench.model.regions[*region].span.range().start)?;
+    let at = usize::try_from(value)
+        .ok()
+        .filter(|at| *at >= bench.model.regions[*region].span.range().start)?;
     bench.move_to(*region, &bench.name(site, name), at)
 }

@@ -8,7 +8,7 @@ use super::{Proposal, Sink, Workbench};
 use crate::checksum;
 use crate::draft::{Item, Site};
 use crate::evaluate::{Context, Element};
-use crate::limits::MAX_HASHED_BYTES;
+use crate::limits::MAX_HASH_PASSES;
 
 pub(super) fn check(context: &Context<'_>, target: &Target, sink: &mut Sink) {
     let Some(derive) = context.format.leaf(target).and_then(|field| field.derive.clone()) else {
@@ -51,7 +51,7 @@ fn expected(context: &Context<'_>, derive: &Derive, element: &Element<'_, '_>) -
 }
 
 /// Hashes of names. Elements share names, and names may be tails of others: each is hashed once, and no more
-/// than [`MAX_HASHED_BYTES`] in all.
+/// than [`MAX_HASH_PASSES`] times all strings.
 #[derive(Default)]
 struct Hashes {
     known: HashMap<u64, u64>,
@@ -75,7 +75,8 @@ impl Hashes {
         };
         let text = context.string(strings, offset)?;
         let bytes = self.bytes.saturating_add(text.len());
-        if bytes > MAX_HASHED_BYTES {
+        let strings = context.model.regions.get(strings)?.node.span.range().len();
+        if bytes > strings.saturating_mul(MAX_HASH_PASSES) {
             return None;
         }
         self.bytes = bytes;
