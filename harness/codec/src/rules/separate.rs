@@ -1,10 +1,11 @@
 //! `separate`: no byte of the file belongs to two of the regions.
 
+use blobspec::format::{Content, Extent, FieldRef, Operand};
+
 use super::workbench::distinct;
 use super::{Proposal, Sink, Workbench};
-use crate::draft::Site;
+use crate::draft::{Item, Site};
 use crate::evaluate::Context;
-use blobspec::format::{FieldRef, Operand};
 
 pub(super) fn check(context: &Context<'_>, regions: &[usize], sink: &mut Sink) {
     sink.exercise();
@@ -57,6 +58,27 @@ pub(super) fn propose(bench: &Workbench<'_>, regions: &[usize]) -> Vec<Proposal>
                 ..proposal
             }));
         }
+        proposals.extend(stretched(bench, region, &site));
     }
     proposals
+}
+
+/// A region of bytes that starts one byte earlier and ends where it did: nothing but the overlap is wrong.
+fn stretched(bench: &Workbench<'_>, region: usize, offset: &Site) -> Option<Proposal> {
+    let spec = &bench.format.regions[region];
+    let Content::Bytes(Extent::Size(Operand::Field(FieldRef::Region { region: holder, path }))) =
+        &spec.content
+    else {
+        return None;
+    };
+    let span = bench.model.regions[region].span;
+    let name = format!("{}-stretched-back", spec.name);
+    let proposal = bench.set(offset, &name, span.offset().checked_sub(1)?)?;
+    let size = Site { region: *holder, steps: path.clone() };
+    let longer = (span.range().len() as u64).checked_add(1)?;
+    Some(Proposal {
+        draft: proposal.draft.with(&size, Item::Number(longer))?,
+        edit: format!("{}, {} = {longer:#x}", proposal.edit, size.path(bench.format)),
+        ..proposal
+    })
 }
