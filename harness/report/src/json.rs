@@ -2,7 +2,7 @@
 //!
 //! | key | type | meaning |
 //! | --- | --- | --- |
-//! | `schema` | number | [`SCHEMA`](crate::limits::SCHEMA) |
+//! | `schema` | number | [`SCHEMA`] |
 //! | `suite` | string | digest of the vectors |
 //! | `harness` | string | version of the harness |
 //! | `exit_code` | number | 0 conforms, 1 does not, 4 nothing ran or interrupted, 5 deviations stale |
