@@ -46,31 +46,39 @@ pub(crate) struct Followed {
     pub(crate) failures: usize,
 }
 
-/// The choices whose failing vectors all answer as one other reading expects.
+/// The choices of which one other reading explains every failure, and which no passing vector contradicts:
+/// a loader that rejects everything follows no reading.
 pub(crate) fn followed_readings(vectors: &[Vector], results: &[CaseResult]) -> Vec<Followed> {
-    let failing: Vec<_> = results
+    let answered: Vec<_> = results
         .iter()
-        .filter(|result| result.failed_as.unwrap_or(result.outcome).is_failure())
+        .filter(|result| result.got.is_some() && result.skip.is_none())
         .filter_map(|result| Some((vectors.get(result.index)?, result)))
         .collect();
-    let choices: BTreeSet<&String> = failing.iter().flat_map(|(v, _)| v.readings.keys()).collect();
-    choices.into_iter().filter_map(|choice| followed(choice, &failing)).collect()
+    let failing = answered.iter().filter(|(_, result)| failed(result));
+    let choices: BTreeSet<&String> = failing.flat_map(|(v, _)| v.readings.keys()).collect();
+    choices.into_iter().filter_map(|choice| followed(choice, &answered)).collect()
 }
 
-fn followed(choice: &str, failing: &[(&Vector, &CaseResult)]) -> Option<Followed> {
-    let touched: Vec<_> = failing
+fn failed(result: &CaseResult) -> bool {
+    result.failed_as.unwrap_or(result.outcome).is_failure()
+}
+
+fn followed(choice: &str, answered: &[(&Vector, &CaseResult)]) -> Option<Followed> {
+    let touched: Vec<_> = answered
         .iter()
         .filter_map(|(vector, result)| Some((vector, result, vector.readings.get(choice)?)))
         .collect();
-    if touched.len() < MIN_READING_EVIDENCE {
+    let failures = touched.iter().filter(|(_, result, _)| failed(result)).count();
+    if failures < MIN_READING_EVIDENCE {
         return None;
     }
     let readings: BTreeSet<&String> = touched.iter().flat_map(|(_, _, r)| r.keys()).collect();
     let fits = |reading: &String| {
-        touched.iter().all(|(vector, result, readings)| {
-            readings.get(reading).is_some_and(|expect| judge::agrees(vector, expect, result))
+        touched.iter().all(|(vector, result, readings)| match readings.get(reading) {
+            Some(expect) => judge::agrees(vector, expect, result),
+            None => !failed(result),
         })
     };
     let reading = readings.into_iter().find(|reading| fits(reading))?;
-    Some(Followed { choice: choice.to_owned(), reading: reading.clone(), failures: touched.len() })
+    Some(Followed { choice: choice.to_owned(), reading: reading.clone(), failures })
 }

@@ -40,6 +40,11 @@ impl Said {
         }
     }
 
+    /// The stage after `before`, when one was named.
+    fn named(self, before: &str) -> String {
+        self.stage().map(|stage| format!("{before}{stage}")).unwrap_or_default()
+    }
+
     fn is_right(self, expect: &Expect) -> bool {
         match self {
             Self::Stage(stage) => expect.stages.contains(&stage),
@@ -121,14 +126,26 @@ pub fn judge(
 /// Whether the answer in `result` is the one that `expect` wants.
 pub(crate) fn agrees(vector: &Vector, expect: &Expect, result: &CaseResult) -> bool {
     let Some(reply) = &result.got else { return false };
-    let said = match reply.stage {
-        Some(stage) => Said::Stage(stage),
-        None if result.failed_as.unwrap_or(result.outcome) == Outcome::WrongAccept => Said::Accepts,
-        None if result.failed_as.unwrap_or(result.outcome) == Outcome::WrongReject => Said::Rejects,
-        None => return false,
-    };
+    let Some(said) = said(reply, result) else { return false };
     let verdict = judge(vector.want, expect, said, reply, Strictness::default());
     verdict.outcome == Outcome::Pass
+}
+
+/// What the loader said. Without a stage the outcome tells, unless either answer would have been right.
+fn said(reply: &Reply, result: &CaseResult) -> Option<Said> {
+    if let Some(stage) = reply.stage {
+        return Some(Said::Stage(stage));
+    }
+    let accepting = result.expected.iter().filter(|stage| stage.accepts()).count();
+    match result.failed_as.unwrap_or(result.outcome) {
+        Outcome::WrongAccept => Some(Said::Accepts),
+        Outcome::WrongReject => Some(Said::Rejects),
+        Outcome::Pass | Outcome::UnexpectedPass if accepting == 0 => Some(Said::Rejects),
+        Outcome::Pass | Outcome::UnexpectedPass if accepting == result.expected.len() => {
+            Some(Said::Accepts)
+        }
+        _ => None,
+    }
 }
 
 fn judge_stage(want: Want, expect: &Expect, said: Said, reply: &Reply) -> Option<Verdict> {
@@ -145,7 +162,7 @@ fn judge_stage(want: Want, expect: &Expect, said: Said, reply: &Reply) -> Option
             let rule = expect.rule.as_ref().map(|rule| format!(" ({rule})")).unwrap_or_default();
             Verdict::new(
                 Outcome::WrongAccept,
-                format!("accepted ({said}), must be rejected as {expected}{rule}"),
+                format!("accepted{}, must be rejected as {expected}{rule}", said.named(" as ")),
             )
         }
         (false, true, false) => {
@@ -153,7 +170,10 @@ fn judge_stage(want: Want, expect: &Expect, said: Said, reply: &Reply) -> Option
             let rule = rule.unwrap_or_default();
             Verdict::new(
                 Outcome::WrongReject,
-                format!("rejected as {said}{rule}, must be accepted as {expected}{message}"),
+                format!(
+                    "rejected{}{rule}, must be accepted as {expected}{message}",
+                    said.named(" as ")
+                ),
             )
         }
         _ if want == Want::Call && execution_differs(expect, said) => Verdict::new(

@@ -90,6 +90,18 @@ fn an_undeclared_reading_is_recognised_and_can_be_declared() {
 }
 
 #[test]
+fn who_rejects_everything_follows_no_reading() {
+    let mut vectors = vectors(4);
+    for (number, vector) in vectors.iter_mut().enumerate() {
+        let stage = if number % 2 == 0 { Stage::Invalid } else { Stage::Valid };
+        let readings = BTreeMap::from([("value".to_owned(), expect(stage))]);
+        vector.readings = BTreeMap::from([("t.order".to_owned(), readings)]);
+    }
+    let report = run(&pipe("reject-all"), &vectors, &RunOptions::default(), &|_| {}).unwrap();
+    assert!(!report.findings.iter().any(|finding| finding.kind == FindingKind::Reading));
+}
+
+#[test]
 fn events_count_up_to_the_total() {
     let seen = Mutex::new(Vec::new());
     let sink = |event: Event<'_>| {
