@@ -120,6 +120,9 @@ impl<'de> Visitor<'de> for Budget<'_> {
     fn visit_str<E>(self, _: &str) -> Result<(), E> {
         Ok(())
     }
+    fn visit_none<E>(self) -> Result<(), E> {
+        Ok(()) // an empty document
+    }
     fn visit_unit<E>(self) -> Result<(), E> {
         Ok(())
     }

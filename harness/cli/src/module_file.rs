@@ -66,9 +66,13 @@ impl Builder<'_> {
                 _ if matches!(region.content, Content::Bytes(_)) => Item::Bytes(Vec::new()),
                 _ => Item::List(Vec::new()),
             };
-            regions.push(RegionDraft { count: region.count().map(|_| Item::Derived), item });
+            regions.push(RegionDraft {
+                at: None,
+                count: region.count().map(|_| Item::Derived),
+                item,
+            });
         }
-        Ok(Draft { regions, cut: None, trailing: Vec::new(), truncate: None })
+        Ok(Draft { regions, gaps: Vec::new(), cut: None, trailing: Vec::new(), truncate: None })
     }
 
     fn header(&self, packed: &Packed, header: &ModuleHeader) -> Result<Item, Failure> {

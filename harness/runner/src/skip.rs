@@ -24,6 +24,11 @@ pub(crate) fn derived(
     if let Some(architecture) = missing_architecture(vector, describe) {
         return Some(format!("the loader does not declare the architecture {architecture}"));
     }
+    if let Some(architecture) = foreign_architecture(vector) {
+        return Some(format!(
+            "mapping and calling {architecture} code needs a machine of that architecture"
+        ));
+    }
     if let Err(conflict) = expectation(vector, choices) {
         let (first, second) = (conflict.first, conflict.second);
         return Some(format!("the declared readings of {first} and {second} contradict here"));
@@ -42,6 +47,22 @@ fn missing_architecture<'a>(vector: &'a Vector, describe: &Describe) -> Option<&
     let needed = vector.needs.architecture.as_deref()?;
     let known = &describe.architectures;
     (!known.is_empty() && !known.iter().any(|name| name == needed)).then_some(needed)
+}
+
+/// The architecture that a vector needs to be mapped or called and that this machine is not.
+fn foreign_architecture(vector: &Vector) -> Option<&str> {
+    let needed = vector.needs.architecture.as_deref().filter(|_| vector.want != Want::Validate)?;
+    (Some(needed) != host_architecture()).then_some(needed)
+}
+
+/// This machine by the names that specs use; `None` when no format here has code for it.
+fn host_architecture() -> Option<&'static str> {
+    match std::env::consts::ARCH {
+        "x86_64" => Some("x86_64"),
+        "aarch64" => Some("arm64"),
+        "x86" => Some("x86_32"),
+        _ => None,
+    }
 }
 
 fn verb(want: Want) -> &'static str {

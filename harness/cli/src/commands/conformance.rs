@@ -27,7 +27,10 @@ use crate::selection::{Selection, frozen, suite};
 use crate::{formats, style};
 
 /// What `--impl` calls the built-in loader.
-pub(crate) const BUILT_IN: &str = "reference-loader";
+pub(crate) const BUILT_IN: &str = "built-in";
+
+/// The hidden subcommand that serves it.
+pub(crate) const SERVE_BUILT_IN: &str = "reference-loader";
 
 /// Put implementations to the test: generated vectors, judged answers, reports
 ///
@@ -377,7 +380,7 @@ pub(crate) fn find(text: &str, stop: &Arc<AtomicBool>) -> Result<Implementation,
         ..ProbeOptions::default()
     };
     let command = if text == BUILT_IN && !Path::new(text).exists() {
-        format!("pipe:'{}' {BUILT_IN}", program.display())
+        format!("pipe:'{}' {SERVE_BUILT_IN}", program.display())
     } else {
         text.to_owned()
     };

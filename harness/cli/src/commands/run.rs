@@ -11,7 +11,7 @@ use harness_protocol::{
     exit, frame, oneshot,
 };
 
-use super::conformance::BUILT_IN;
+use super::conformance::SERVE_BUILT_IN;
 use crate::args::Global;
 use crate::failure::{CommandResult, Failure};
 use crate::{input, style};
@@ -136,7 +136,7 @@ fn in_child(case: Case, timeout: Duration) -> Result<Answer, Failure> {
     let program =
         std::env::current_exe().map_err(|error| Failure::bug(format!("own path: {error}")))?;
     let mut child = Command::new(program)
-        .arg(BUILT_IN)
+        .arg(SERVE_BUILT_IN)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
