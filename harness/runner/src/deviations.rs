@@ -9,6 +9,9 @@
 //!     reason: checksums are verified by the caller
 //!     issue: https://example.org/issues/7
 //!     expires: 2027-06-30
+//!   - match: rule:SCP-*-TABLE-BOUNDS   # every vector that breaks such a rule
+//!     outcome: [crash, wrong-accept]
+//!     reason: counts are trusted
 //! ```
 //!
 //! An entry that matches nothing, has expired, matches a vector that another entry matches too, matches
@@ -21,9 +24,12 @@ use std::path::{Path, PathBuf};
 
 use globset::{Glob, GlobMatcher};
 use jiff::civil::Date;
+use serde::de::IntoDeserializer as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::{Choices, Outcome};
+use harness_protocol::Vector;
+
+use crate::{CaseResult, Choices, Outcome};
 
 mod bless;
 mod coverage;
@@ -49,11 +55,12 @@ pub struct Deviations {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deviation {
-    /// Glob over vector ids. `*` and `?` also match `/`.
+    /// Glob over vector ids, in which `*` and `?` also match `/`; or `rule:GLOB` over the ids of rules, for
+    /// every vector that breaks such a rule or looks at it in memory.
     #[serde(rename = "match")]
     pub pattern: String,
-    /// How the vectors fail.
-    pub outcome: Outcome,
+    /// How the vectors fail: one outcome, or a list of which any may be seen.
+    pub outcome: Outcomes,
     /// Why that is so.
     pub reason: String,
     /// Where it is tracked.
@@ -73,6 +80,91 @@ pub struct Deviation {
     /// Matches many vectors on purpose.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub broad: bool,
+}
+
+/// The outcomes that an entry allows; in YAML one name or a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Outcomes {
+    /// This one.
+    One(Outcome),
+    /// Any of these.
+    Any(Vec<Outcome>),
+}
+
+impl Outcomes {
+    /// Whether `outcome` is one of them.
+    #[must_use]
+    pub fn contains(&self, outcome: Outcome) -> bool {
+        self.as_slice().contains(&outcome)
+    }
+
+    fn as_slice(&self) -> &[Outcome] {
+        match self {
+            Self::One(outcome) => std::slice::from_ref(outcome),
+            Self::Any(outcomes) => outcomes,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Outcomes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMany;
+        impl<'de> de::Visitor<'de> for OneOrMany {
+            type Value = Outcomes;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an outcome or a list of outcomes")
+            }
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Outcomes, E> {
+                Outcome::deserialize(name.into_deserializer()).map(Outcomes::One)
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(self, names: A) -> Result<Outcomes, A::Error> {
+                Vec::deserialize(de::value::SeqAccessDeserializer::new(names)).map(Outcomes::Any)
+            }
+        }
+        deserializer.deserialize_any(OneOrMany)
+    }
+}
+
+impl std::fmt::Display for Outcomes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<String> = self.as_slice().iter().map(ToString::to_string).collect();
+        f.write_str(&names.join(" or "))
+    }
+}
+
+/// What an entry is compared with: a vector's id, and the rule that it breaks or looks at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subject<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) rule: Option<&'a str>,
+}
+
+impl<'a> Subject<'a> {
+    pub(crate) fn of_vector(vector: &'a Vector) -> Self {
+        let concerned = !vector.expect.accepts() || !vector.observe.is_empty();
+        Self { id: &vector.id, rule: vector.rule.as_deref().filter(|_| concerned) }
+    }
+
+    pub(crate) fn of_result(result: &'a CaseResult) -> Self {
+        let rejects = !result.expected.iter().any(|stage| stage.accepts());
+        let concerned = rejects || result.observed.is_some();
+        Self { id: &result.id, rule: result.rule.as_deref().filter(|_| concerned) }
+    }
+}
+
+/// A compiled `match`.
+#[derive(Clone, Debug)]
+pub(crate) struct Matcher {
+    glob: GlobMatcher,
+    on_rules: bool,
+}
+
+impl Matcher {
+    pub(crate) fn is_match(&self, subject: Subject<'_>) -> bool {
+        let text = if self.on_rules { subject.rule } else { Some(subject.id) };
+        text.is_some_and(|text| self.glob.is_match(text))
+    }
 }
 
 /// Why a deviations file cannot be used.
@@ -166,16 +258,21 @@ impl Deviations {
 }
 
 impl Deviation {
-    fn matcher(&self) -> Result<GlobMatcher, globset::Error> {
-        Ok(Glob::new(&self.pattern)?.compile_matcher())
+    fn matcher(&self) -> Result<Matcher, globset::Error> {
+        let rules = self.pattern.strip_prefix("rule:");
+        let glob = Glob::new(rules.unwrap_or(&self.pattern))?.compile_matcher();
+        Ok(Matcher { glob, on_rules: rules.is_some() })
     }
 
     fn fault_in_itself(&self) -> Option<String> {
         if self.reason.trim().is_empty() {
             return Some(format!("`{}` has no reason", self.pattern));
         }
-        if !self.outcome.is_failure() {
-            return Some(format!("`{}`: {} is no failure", self.pattern, self.outcome));
+        if let Some(other) = self.outcome.as_slice().iter().find(|outcome| !outcome.is_failure()) {
+            return Some(format!("`{}`: {other} is no failure", self.pattern));
+        }
+        if self.outcome.as_slice().is_empty() {
+            return Some(format!("`{}` names no outcome", self.pattern));
         }
         self.matcher().err().map(|error| error.to_string())
     }

@@ -37,7 +37,7 @@ mod sys;
 mod text;
 mod worker;
 
-pub use deviations::{Deviation, Deviations, DeviationsError};
+pub use deviations::{Deviation, Deviations, DeviationsError, Outcomes};
 pub use expectation::Choices;
 pub use implementation::{Connection, Implementation, StartError};
 pub use options::{Event, RunOptions};

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::{Outcomes, Subject};
 use crate::limits::MAX_DEVIATION_MATCHES;
 use crate::{CaseResult, Deviation, Deviations, Outcome, RunReport};
 
@@ -24,15 +25,23 @@ impl Deviations {
             .map(|result| (result.id.as_str(), failure(result)))
             .collect();
         let old = previous.map_or(&[][..], |file| &file.deviations);
-        let kept = keep_true(old, &mut failures);
+        let subjects: BTreeMap<&str, Subject<'_>> = report
+            .cases
+            .iter()
+            .map(|result| (result.id.as_str(), Subject::of_result(result)))
+            .collect();
+        let kept = keep_true(old, &subjects, &mut failures);
         let mut deviations = kept;
         for (pattern, outcome, count) in grouped(&failures) {
             let broad = count > MAX_DEVIATION_MATCHES;
-            let known = old.iter().find(|e| e.pattern == pattern && e.outcome == outcome).cloned();
+            let known = old
+                .iter()
+                .find(|e| e.pattern == pattern && e.outcome == Outcomes::One(outcome))
+                .cloned();
             deviations.push(known.map_or_else(
                 || Deviation {
                     pattern,
-                    outcome,
+                    outcome: Outcomes::One(outcome),
                     reason: UNEXPLAINED.into(),
                     issue: None,
                     expires: None,
@@ -57,12 +66,24 @@ fn failure(result: &CaseResult) -> Option<Outcome> {
 
 /// The entries that are true of every vector they match. Their vectors count as not failing from here on:
 /// no new group may reach over them, or they would be matched twice.
-fn keep_true(entries: &[Deviation], failures: &mut Failures<'_>) -> Vec<Deviation> {
+fn keep_true(
+    entries: &[Deviation],
+    subjects: &BTreeMap<&str, Subject<'_>>,
+    failures: &mut Failures<'_>,
+) -> Vec<Deviation> {
     let mut kept = Vec::new();
     for entry in entries {
         let Ok(matcher) = entry.matcher() else { continue };
-        let matching: Vec<_> = failures.keys().copied().filter(|id| matcher.is_match(id)).collect();
-        let is_true = |id: &&str| failures.get(*id) == Some(&Some(entry.outcome));
+        let is_match =
+            |id: &&str| subjects.get(id).is_some_and(|subject| matcher.is_match(*subject));
+        let matching: Vec<_> = failures.keys().copied().filter(is_match).collect();
+        let is_true = |id: &&str| {
+            failures
+                .get(*id)
+                .copied()
+                .flatten()
+                .is_some_and(|outcome| entry.outcome.contains(outcome))
+        };
         let size = matching.len() <= MAX_DEVIATION_MATCHES || entry.broad;
         if size && !matching.is_empty() && matching.iter().all(is_true) {
             failures.extend(matching.into_iter().map(|id| (id, None)));

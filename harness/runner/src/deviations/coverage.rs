@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use harness_protocol::Vector;
 use jiff::civil::Date;
 
+use super::Subject;
 use crate::limits::MAX_DEVIATION_MATCHES;
 use crate::{CaseResult, Deviation, Deviations, Outcome};
 
@@ -23,7 +24,7 @@ impl Coverage {
         let matchers: Vec<_> = file.deviations.iter().map(|entry| entry.matcher().ok()).collect();
         let matches_of = |vector: &Vector| {
             let hits = matchers.iter().enumerate().filter(|(_, matcher)| {
-                matcher.as_ref().is_some_and(|matcher| matcher.is_match(&vector.id))
+                matcher.as_ref().is_some_and(|matcher| matcher.is_match(Subject::of_vector(vector)))
             });
             hits.map(|(entry, _)| entry).collect()
         };
@@ -47,7 +48,7 @@ impl Coverage {
                 result.outcome = Outcome::UnexpectedPass;
                 result.cause = format!("passes, `{}` says {}", entry.pattern, entry.outcome);
             }
-            outcome if outcome == entry.outcome => {
+            outcome if entry.outcome.contains(outcome) => {
                 result.failed_as = Some(outcome);
                 result.outcome = Outcome::ExpectedFail;
             }

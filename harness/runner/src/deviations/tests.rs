@@ -45,7 +45,7 @@ fn errors_say_where(#[case] text: &str, #[case] part: &str) {
 fn entry(pattern: &str, outcome: Outcome) -> Deviation {
     Deviation {
         pattern: pattern.into(),
-        outcome,
+        outcome: Outcomes::One(outcome),
         reason: "known".into(),
         issue: None,
         expires: None,
@@ -143,8 +143,14 @@ fn report(outcomes: &[(&str, Outcome)]) -> RunReport {
 }
 
 fn patterns(file: &Deviations) -> Vec<(&str, Outcome, &str)> {
+    let single = |outcomes: &Outcomes| match outcomes {
+        Outcomes::One(outcome) => *outcome,
+        Outcomes::Any(many) => panic!("{many:?}"),
+    };
     let entries = file.deviations.iter();
-    entries.map(|entry| (entry.pattern.as_str(), entry.outcome, entry.reason.as_str())).collect()
+    entries
+        .map(|entry| (entry.pattern.as_str(), single(&entry.outcome), entry.reason.as_str()))
+        .collect()
 }
 
 const NEW: &str = "blessed, not yet explained";
@@ -216,4 +222,41 @@ fn blessing_keeps_what_is_still_true_and_its_reason() {
         ("f/b/1", Crash, NEW),
     ];
     assert_eq!(patterns(&file), expected);
+}
+
+#[test]
+fn an_entry_may_name_rules_and_several_outcomes() {
+    let text = "deviations:\n- {match: 'rule:R-*', outcome: [crash, wrong-accept], reason: r}\n";
+    let file = parse(text).unwrap();
+    assert_eq!(parse(&file.to_yaml().unwrap()).unwrap(), file);
+    let mut rejecting = sample::vector("scp/a", &[Stage::Invalid]);
+    rejecting.rule = Some("R-1".into());
+    let mut partner = sample::vector("scp/b", &[Stage::Valid]);
+    partner.rule = Some("R-1".into()); // stands at the rule's boundary, but does not break it
+    let vectors = [rejecting, partner];
+    let coverage = Coverage::new(Some(&file), &vectors);
+    for (index, outcome, expected) in [
+        (0, Crash, ExpectedFail),
+        (0, WrongAccept, ExpectedFail),
+        (0, Outcome::Hang, Outcome::Hang),
+        (1, Pass, Pass),
+    ] {
+        let mut result = CaseResult::blank(&vectors[index], index, &vectors[index].expect.stages);
+        result.outcome = outcome;
+        coverage.apply(&mut result);
+        assert_eq!(result.outcome, expected);
+    }
+}
+
+#[test]
+fn blessing_keeps_an_entry_that_names_a_rule() {
+    let text = "deviations:\n- {match: 'rule:R-1', outcome: [crash, wrong-accept], reason: r}\n";
+    let file = parse(text).unwrap();
+    let mut vector = sample::vector("scp/a", &[Stage::Invalid]);
+    vector.rule = Some("R-1".into());
+    let mut result = CaseResult::blank(&vector, 0, &vector.expect.stages);
+    result.outcome = Crash;
+    let run = RunReport { cases: vec![result], ..report(&[]) };
+    let blessed = Deviations::blessed(Some(&file), &run);
+    assert_eq!(blessed.deviations, file.deviations);
 }
