@@ -61,6 +61,13 @@ impl Resolver<'_> {
         SpecError::at(self.file, self.text, at, message, None)
     }
 
+    /// An error about the second definition that `path` leads to.
+    fn twice(&self, path: &[&str], message: String) -> Box<SpecError> {
+        let at = crate::locate::second_definition(self.text, path);
+        let help = "names and ids are unique; give this one another".to_owned();
+        SpecError::at(self.file, self.text, at, message, Some(help))
+    }
+
     /// An error about a name that means nothing, with the names that would.
     fn unknown<'n>(
         &self,
@@ -115,23 +122,19 @@ impl Resolver<'_> {
         let regions = document.regions.iter().map(|region| region.name.as_str());
         let rules = document.rules.iter().map(|rule| rule.id.as_str());
         let clauses = document.clauses.iter().map(|clause| clause.id.as_str());
-        if let Some(name) = repeated(regions) {
-            return Err(self.fail(
-                &["regions", name],
-                name,
-                format!("region `{name}` is defined twice"),
-            ));
-        }
-        if let Some(id) = repeated(rules) {
-            return Err(self.fail(&["rules", id], id, format!("rule id `{id}` is used twice")));
-        }
-        if let Some(id) = repeated(clauses) {
-            return Err(self.fail(&["clauses", id], id, format!("clause `{id}` is defined twice")));
+        for (list, names) in [
+            ("regions", &mut regions.into_iter() as &mut dyn Iterator<Item = &str>),
+            ("rules", &mut rules.into_iter()),
+            ("clauses", &mut clauses.into_iter()),
+        ] {
+            if let Some(name) = repeated(names) {
+                return Err(self.twice(&[list, name], format!("`{name}` stands twice in {list}")));
+            }
         }
         for (name, record) in &document.records {
             if let Some(field) = repeated(record.fields.iter().map(|field| field.name.as_str())) {
                 let message = format!("record {name} has two fields `{field}`");
-                return Err(self.fail(&["records", name, field], field, message));
+                return Err(self.twice(&["records", name, "fields", field], message));
             }
         }
         Ok(())
@@ -144,7 +147,7 @@ fn repeated<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
 }
 
 /// The known name that `name` is probably a misspelling of.
-fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let (distance, near) =
         known.iter().map(|candidate| (edit_distance(name, candidate), *candidate)).min()?;
     (distance <= 2.max(name.len() / 4)).then_some(near)

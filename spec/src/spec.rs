@@ -74,7 +74,7 @@ impl Spec {
             let Some(reading) = reading else {
                 return Err(self.no_such_reading(choice, name, known));
             };
-            patches.push((format!("reading `{name}` of choice `{choice}`"), &reading.set));
+            patches.push((["choices", choice, name], &reading.set));
         }
         self.patched(&patches)
     }
@@ -92,7 +92,7 @@ impl Spec {
                 format!("known: {}", known.join(", ")),
             ));
         };
-        self.patched(&[(format!("variant `{variant}`"), &found.set)])
+        self.patched(&[(["variants", variant, "set"], &found.set)])
     }
 
     fn no_such_reading(&self, choice: &str, name: &str, known: Option<&Choice>) -> Box<SpecError> {
@@ -113,25 +113,30 @@ impl Spec {
         )
     }
 
-    fn patched(&self, patches: &[(String, &Patch)]) -> Result<Format, Box<SpecError>> {
+    /// The format with patches, each with the way to it in the document.
+    fn patched(&self, patches: &[([&str; 3], &Patch)]) -> Result<Format, Box<SpecError>> {
         if patches.iter().all(|(_, patch)| patch.is_empty()) {
             return Ok(self.format.clone());
         }
         let mut value = self.value.clone();
-        for (name, patch) in patches {
+        for (place, patch) in patches {
             for (path, new) in *patch {
                 patch::apply(&mut value, path, new).map_err(|message| {
-                    let at = locate::mention(&self.text, &["choices"], path);
-                    self.error(at, format!("{name}: {message}"), String::new())
+                    let at = locate::mention(&self.text, place, path);
+                    let help =
+                        "steps are keys, or the id or name of a list element: rules.MY-RULE.max";
+                    self.error(at, format!("under {}: {message}", named(place)), help.into())
                 })?;
             }
         }
-        let name = patches.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(" with ");
+        let name = patches.iter().map(|(place, _)| named(place)).collect::<Vec<_>>().join(" with ");
+        let place = patches.first().map(|(place, _)| place.as_slice()).unwrap_or_default();
+        let at = || locate::definition(&self.text, place);
         let document = Document::deserialize(value)
-            .map_err(|error| self.error(0, format!("under {name}: {error}"), String::new()))?;
-        resolve::format(&self.file, &self.text, &document).map_err(|mut error| {
-            error.message = format!("under {name}: {}", error.message);
-            error
+            .map_err(|error| self.error(at(), format!("under {name}: {error}"), String::new()))?;
+        resolve::format(&self.file, &self.text, &document).map_err(|error| {
+            let help = format!("without it the spec is right; see line {}", error.line);
+            self.error(at(), format!("under {name}: {}", error.message), help)
         })
     }
 
@@ -139,11 +144,9 @@ impl Spec {
         for (id, choice) in self.choices() {
             if choice.readings.values().filter(|reading| reading.default).count() != 1 {
                 let at = locate::definition(&self.text, &["choices", id]);
-                return Err(self.error(
-                    at,
-                    format!("choice `{id}` needs exactly one default reading"),
-                    String::new(),
-                ));
+                let message = format!("choice `{id}` needs exactly one default reading");
+                let help = "write `default: true` in the reading that holds when nothing is said";
+                return Err(self.error(at, message, help.into()));
             }
             for name in choice.readings.keys() {
                 self.under(&Readings::from([(id.to_owned(), name.clone())]))?;
@@ -165,5 +168,13 @@ impl Spec {
     /// File name and text, for findings.
     pub(crate) fn text(&self) -> (&str, &str) {
         (&self.file, &self.text)
+    }
+}
+
+/// A reading or variant in words.
+fn named([list, name, reading]: &[&str; 3]) -> String {
+    match *list {
+        "choices" => format!("reading `{reading}` of choice `{name}`"),
+        _ => format!("variant `{name}`"),
     }
 }

@@ -17,6 +17,11 @@ pub(crate) fn parse<T: DeserializeOwned>(file: &str, bytes: &[u8]) -> Result<T, 
     Budget { depth: MAX_YAML_DEPTH, nodes: &mut MAX_YAML_NODES.clone() }
         .deserialize(serde_yaml::Deserializer::from_str(text))
         .map_err(|error| fail(&error))?;
+    if let Some((at, key)) = crate::locate::repeated_key(text) {
+        let message = format!("`{key}` stands twice in one mapping");
+        let help = Some("the parser would keep only one of the two".into());
+        return Err(SpecError::at(file, text, at, message, help));
+    }
     T::deserialize(serde_yaml::Deserializer::from_str(text)).map_err(|error| fail(&error))
 }
 
@@ -37,7 +42,14 @@ fn yaml_error(file: &str, text: &str, error: &serde_yaml::Error) -> Box<SpecErro
     let message = error.to_string();
     // The parser appends the position that the error carries anyway.
     let message = message.split(" at line ").next().unwrap_or(&message).to_owned();
-    SpecError::at(file, text, at, message, None)
+    // What is wrong with a rule is only known when all of it has been read: the position is the rule's.
+    let mut words = message.split('`').skip(1).step_by(2);
+    let culprit = words.next().unwrap_or_default();
+    let at = crate::locate::scalar_from(text, at, culprit).unwrap_or(at);
+    let known: Vec<&str> = words.collect();
+    let help =
+        crate::resolve::nearest(culprit, &known).map(|near| format!("did you mean `{near}`?"));
+    SpecError::at(file, text, at, message, help)
 }
 
 /// Flow collections nest without indentation, so depth can be seen before anything recurses.

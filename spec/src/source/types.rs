@@ -1,8 +1,11 @@
 //! Enums, flags, records and their fields.
 
+use std::fmt;
+
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
 
 /// A closed set of codes.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -33,13 +36,44 @@ pub struct EnumValue {
 
 /// A number, or a path to one. Paths start at a region (`header.code_blob_size`) or at the record that
 /// they stand in (`type_code.size`); `file.size` is the length of the file in bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(untagged)]
 pub enum Number {
     /// The number itself.
     Literal(u64),
     /// A path, or hexadecimal bytes where bytes are wanted.
     Path(String),
+}
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NumberVisitor)
+    }
+}
+
+/// By hand, since a derived one can only say that no variant matched.
+struct NumberVisitor;
+
+impl Visitor<'_> for NumberVisitor {
+    type Value = Number;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number from 0 to 2^64 - 1, a path to one, or hexadecimal bytes in quotes")
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Number, E> {
+        Ok(Number::Literal(value))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Number, E> {
+        let value = u64::try_from(value)
+            .map_err(|_| E::invalid_value(de::Unexpected::Signed(value), &self))?;
+        Ok(Number::Literal(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Number, E> {
+        Ok(Number::Path(value.to_owned()))
+    }
 }
 
 /// A set of bits.
