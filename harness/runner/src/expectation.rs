@@ -54,7 +54,7 @@ pub(crate) fn followed_readings(vectors: &[Vector], results: &[CaseResult]) -> V
         .filter(|result| result.got.is_some() && result.skip.is_none())
         .filter_map(|result| Some((vectors.get(result.index)?, result)))
         .collect();
-    let failing = answered.iter().filter(|(_, result)| failed(result));
+    let failing = answered.iter().filter(|(_, result)| unexplained(result));
     let choices: BTreeSet<&String> = failing.flat_map(|(v, _)| v.readings.keys()).collect();
     choices.into_iter().filter_map(|choice| followed(choice, &answered)).collect()
 }
@@ -63,12 +63,17 @@ fn failed(result: &CaseResult) -> bool {
     result.failed_as.unwrap_or(result.outcome).is_failure()
 }
 
+/// A failure that no deviation has taken a stand on.
+fn unexplained(result: &CaseResult) -> bool {
+    failed(result) && result.deviation.is_none()
+}
+
 fn followed(choice: &str, answered: &[(&Vector, &CaseResult)]) -> Option<Followed> {
     let touched: Vec<_> = answered
         .iter()
         .filter_map(|(vector, result)| Some((vector, result, vector.readings.get(choice)?)))
         .collect();
-    let failures = touched.iter().filter(|(_, result, _)| failed(result)).count();
+    let failures = touched.iter().filter(|(_, result, _)| unexplained(result)).count();
     if failures < MIN_READING_EVIDENCE {
         return None;
     }

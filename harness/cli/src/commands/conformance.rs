@@ -338,11 +338,25 @@ impl Session<'_> {
         let name = style::name(&format!("{} {}", report.describe.name, report.describe.version));
         anstream::println!("{name} ({connection})");
         let color = style::colors(&std::io::stdout());
-        let target = if report.target == BUILT_IN { Some(String::new()) } else { None };
+        let target = Some(self.words(report));
         anstream::print!("{}", summary(report, &SummaryOptions { color, target }));
         if let Some(folder) = folder {
             anstream::eprintln!("{}", style::dim(&format!("reports: {}", folder.display())));
         }
+    }
+
+    /// What a replay needs on its command line to ask the same question of the same implementation.
+    fn words(&self, report: &RunReport) -> String {
+        let mut words = Vec::new();
+        if report.target != BUILT_IN {
+            words.extend(["--impl".to_owned(), report.target.clone()]);
+        }
+        if let Some(spec) = &self.global.spec {
+            words.extend(["--spec".to_owned(), spec.display().to_string()]);
+        }
+        let choices = report.choices.iter().map(|(id, reading)| format!("{id}={reading}"));
+        words.extend(choices.flat_map(|choice| ["--choice".to_owned(), choice]));
+        shell_words::join(words)
     }
 
     fn bless(&self, options: &RunOptions, report: &RunReport) -> Result<(), Failure> {
