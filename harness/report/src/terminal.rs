@@ -107,6 +107,10 @@ fn verdict(run: &RunReport, paint: Paint) -> String {
     let good = Style::new().green().bold();
     let bad = Style::new().red().bold();
     let (word, style, rest) = match run.exit_code() {
+        exit::OK if run.count(Outcome::ExpectedFail) > 0 => {
+            let known = run.count(Outcome::ExpectedFail);
+            ("AS EXPECTED", good, format!("{known} of {tried} vectors fail, all in known ways"))
+        }
         exit::OK => ("CONFORMS", good, format!("{tried} vectors, none fails")),
         exit::NOTHING_RAN if run.interrupted => {
             let left = run.selected.saturating_sub(run.cases.len());
