@@ -205,7 +205,7 @@ impl Uses<'_> {
     fn field(&mut self, field: &FieldRef) {
         match field {
             FieldRef::Region { region, path } => {
-                self.target(&Target { region: *region, path: path.clone() })
+                self.target(&Target { region: *region, path: path.clone() });
             }
             FieldRef::Enclosing { record, field, inner, .. } => {
                 self.fields.insert((*record, *field));
@@ -241,7 +241,7 @@ impl Uses<'_> {
             }
             | Content::Bytes(Extent::Size(operand) | Extent::Until(operand))
             | Content::Stream { extent: Extent::Size(operand) | Extent::Until(operand), .. } => {
-                self.operand(operand)
+                self.operand(operand);
             }
             _ => {}
         }
@@ -274,7 +274,7 @@ impl Uses<'_> {
                 self.operand(to);
             }
             Check::Implies { when, then } => {
-                when.iter().chain(then).for_each(|(target, _)| self.target(target))
+                when.iter().chain(then).for_each(|(target, _)| self.target(target));
             }
             Check::Fits { each, start, length, size } => {
                 self.target(each);

@@ -166,7 +166,7 @@ impl Draft {
             let Some(record) = region.record() else { continue };
             match &mut draft.item {
                 Item::List(elements) => {
-                    elements.iter_mut().for_each(|element| relax(format, record, element))
+                    elements.iter_mut().for_each(|element| relax(format, record, element));
                 }
                 item => relax(format, record, item),
             }
@@ -298,7 +298,7 @@ fn relax_field(format: &Format, field: &Field, item: &mut Item) {
     let Some(inner) = field.field_type.record() else { return };
     match item {
         Item::List(elements) => {
-            elements.iter_mut().for_each(|element| relax(format, inner, element))
+            elements.iter_mut().for_each(|element| relax(format, inner, element));
         }
         item => relax(format, inner, item),
     }

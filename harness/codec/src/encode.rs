@@ -156,7 +156,7 @@ fn names_in(
         let Some(inner) = field.field_type.record() else { continue };
         match item {
             Item::List(elements) => {
-                elements.iter().try_for_each(|e| names_in(format, inner, e, names))?
+                elements.iter().try_for_each(|e| names_in(format, inner, e, names))?;
             }
             item => names_in(format, inner, item, names)?,
         }

@@ -112,7 +112,7 @@ pub(crate) fn check(context: &Context<'_>, rule: &Rule, sink: &mut Sink) {
         Check::Bounds { .. } | Check::Mapping { .. } => {}
         Check::Const { target, value } => constant::check(context, target, value, sink),
         Check::Range { target, min, max } => {
-            range::check(context, target, min.as_ref(), max.as_ref(), sink)
+            range::check(context, target, min.as_ref(), max.as_ref(), sink);
         }
         Check::InEnum { target } => in_enum::check(context, target, sink),
         Check::Excludes { target, codes } => excludes::check(context, target, codes, sink),
@@ -126,16 +126,16 @@ pub(crate) fn check(context: &Context<'_>, rule: &Rule, sink: &mut Sink) {
         Check::EntryStart { target, region } => entry_start::check(context, target, *region, sink),
         Check::Align { target, to } => align::check(context, target, to, sink),
         Check::NeedsEntry { target, codes, region } => {
-            needs_entry::check(context, target, codes, *region, sink)
+            needs_entry::check(context, target, codes, *region, sink);
         }
         Check::Unique { target, text_in } => unique::check(context, target, *text_in, sink),
         Check::Implies { when, then } => implies::check(context, when, then, sink),
         Check::Fits { each, start, length, size } => {
-            fits::check(context, each, [start, length, size], sink)
+            fits::check(context, each, [start, length, size], sink);
         }
         Check::Separate { regions } => separate::check(context, regions, sink),
         Check::Disjoint { each, start, length } => {
-            disjoint::check(context, each, start, length, sink)
+            disjoint::check(context, each, start, length, sink);
         }
         Check::Derived { target } => derived::check(context, target, sink),
     }
@@ -186,10 +186,10 @@ pub fn satisfy(format: &Format, rule: &Rule, draft: &mut Draft) {
         Check::Excludes { target, codes } => excludes::satisfy(format, draft, target, codes),
         Check::Unique { target, text_in: None } => unique::satisfy(draft, target),
         Check::Fits { each, start, length, size } => {
-            fits::satisfy(format, draft, each, [start, length, size])
+            fits::satisfy(format, draft, each, [start, length, size]);
         }
         Check::Disjoint { each, start, length } => {
-            disjoint::satisfy(format, draft, each, start, length)
+            disjoint::satisfy(format, draft, each, start, length);
         }
         _ => {}
     }
@@ -219,7 +219,7 @@ pub fn describe(format: &Format, rule: &Rule) -> String {
             format!("undefined bits of {} are zero", path(target))
         }
         Check::ClearBits { target, mask } => {
-            format!("the bits {mask:#x} of {} are zero", path(target))
+            format!("the bits {} of {} are zero", bits::names(format, target, *mask), path(target))
         }
         Check::Filled { region: r, with } => filled::describe(region(r), *with),
         Check::Ends { region: r } => format!("the file ends where {} ends", region(r)),
@@ -229,14 +229,16 @@ pub fn describe(format: &Format, rule: &Rule) -> String {
             format!("{} is the first byte of an entry of {}", path(target), region(r))
         }
         Check::Align { target, to } => {
-            format!("{} is a multiple of {}", path(target), workbench::operand_text(format, to))
+            format!(
+                "{} is a multiple of {}",
+                path(target),
+                workbench::operand_text(format, target, to)
+            )
         }
-        Check::NeedsEntry { target, codes, region: r } => format!(
-            "where {} is {}, {} has an entry",
-            path(target),
-            in_enum::some_names(format, target, codes),
-            region(r)
-        ),
+        Check::NeedsEntry { target, codes, region: r } => {
+            let names = in_enum::some_names(format, target, codes);
+            format!("where {} is {names}, {} has an entry", path(target), region(r))
+        }
         Check::Unique { target, .. } => format!("no two elements have the same {}", path(target)),
         Check::Implies { when, then } => implies::describe(format, when, then),
         Check::Fits { each, start, length, size } => {

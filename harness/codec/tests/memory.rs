@@ -1,5 +1,6 @@
 //! No file of 64 KiB takes more than 16 MiB to decode, whatever its counts say.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(unsafe_code, reason = "a global allocator that counts")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -185,7 +186,8 @@ fn tails(size: usize) -> Vec<u8> {
 /// Twice the file is about twice the work, in bytes of strings looked at and in bytes allocated.
 fn effort_grows_with_the_file() {
     let (format, container) = (scp(), own("container"));
-    let shapes: [(&str, &Format, fn(usize) -> Vec<u8>); 2] =
+    type Make = fn(usize) -> Vec<u8>;
+    let shapes: [(&str, &Format, Make); 2] =
         [("shared names", &format, shared_names), ("tails", &container, tails)];
     for (name, format, make) in shapes {
         let [small, large] = [FILE / 2, FILE].map(make);

@@ -345,8 +345,11 @@ fn instructions(bench: &Workbench<'_>) -> Vec<Covering> {
     covering
 }
 
-/// Values of operands, by the largest value of their type.
-const OPERANDS: &[(&str, fn(u64) -> u64)] = &[
+/// A value, by the largest one of its type.
+type Pick = fn(u64) -> u64;
+
+/// Values of operands.
+const OPERANDS: &[(&str, Pick)] = &[
     ("zero", |_| 0),
     ("one", |_| 1),
     ("below-half", |max| max >> 1),

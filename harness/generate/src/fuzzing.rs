@@ -104,7 +104,7 @@ pub fn dictionary(format: &Format) -> String {
                 tokens.insert((format.path_of(target), bytes.clone()));
             }
             Check::Const { target, value: Constant::Number(value) } => {
-                number(format, target, *value, &mut tokens)
+                number(format, target, *value, &mut tokens);
             }
             Check::Range { target, min, max } => {
                 for end in [min, max].into_iter().flatten() {

@@ -1,7 +1,7 @@
 //! Everything that can be made from a spec alone: valid files ([`base`]), edits of them that cover the
-//! format ([`coverage`]) or break exactly one rule, test vectors with proven expectations ([`suite`]), the
+//! format or break exactly one rule, test vectors with proven expectations ([`suite`]), the
 //! files under `conformance/` ([`files`]), fuzzing dictionaries and seeds ([`fuzzing`]), and the findings
-//! that only making vectors can show ([`findings`]).
+//! that only making vectors can show ([`mod@findings`]).
 //!
 //! Nothing here knows a particular format. What an edit does is never assumed: the codec decodes the
 //! edited file, and only files with no violation or with exactly one violated rule become vectors.

@@ -158,38 +158,46 @@ impl Resolver<'_> {
                 let region = self.region_index(path, region)?;
                 Ok(Check::NeedsEntry { codes: self.codes(path, &target, values)?, region, target })
             }
-            S::InEnum { .. } => match leaf.field_type.scalar().map(|scalar| scalar.meaning) {
-                Some(Meaning::Enum(_)) => Ok(Check::InEnum { target }),
-                _ => Err(self.fail(path, field, format!("`{field}` is not of an enum type"))),
-            },
             S::ReservedBits { .. } => {
                 let (defined, all) = self.bits(path, field, leaf)?;
                 let defined = defined.iter().fold(0, |mask, (_, bit)| mask | (1_u64 << **bit));
                 Ok(Check::ReservedBits { reserved: all & !defined, target })
             }
             S::ClearBits { bits, .. } => self.clear_bits(path, target, field, leaf, bits),
-            S::Within { .. } => match leaf.refers {
-                Some(refers) => Ok(Check::Within { target, refers }),
-                None => Err(self.fail(
-                    path,
-                    field,
-                    format!("`{field}` does not say what it `refers` to"),
-                )),
-            },
-            S::EntryStart { .. } => match leaf.refers {
-                Some(Refers::String(region)) => Ok(Check::EntryStart { target, region }),
-                _ => Err(self.fail(path, field, format!("`{field}` does not refer to a string"))),
-            },
-            S::Derived { .. } if leaf.derive.is_none() => {
-                Err(self.fail(path, field, format!("`{field}` has no `derive`")))
+            _ => self.declared_check(path, field, check, target, leaf),
+        }
+    }
+
+    /// The rules that say no more than that the field is what its declaration promises.
+    fn declared_check(
+        &self,
+        path: &[&str],
+        text: &str,
+        check: &source::Check,
+        target: Target,
+        leaf: &crate::format::Field,
+    ) -> Resolved<Check> {
+        use source::Check as S;
+        let fail = |message: &str| Err(self.fail(path, text, format!("`{text}` {message}")));
+        let is_enum = leaf
+            .field_type
+            .scalar()
+            .is_some_and(|scalar| matches!(scalar.meaning, Meaning::Enum(_)));
+        match (check, leaf.refers) {
+            (S::InEnum { .. }, _) if is_enum => Ok(Check::InEnum { target }),
+            (S::InEnum { .. }, _) => fail("is not of an enum type"),
+            (S::Within { .. }, Some(refers)) => Ok(Check::Within { target, refers }),
+            (S::Within { .. }, None) => fail("does not say what it `refers` to"),
+            (S::EntryStart { .. }, Some(Refers::String(region))) => {
+                Ok(Check::EntryStart { target, region })
             }
-            S::Derived { .. } => Ok(Check::Derived { target }),
-            _ => {
-                let text_in = leaf
-                    .refers
-                    .and_then(|refers| if let Refers::String(r) = refers { Some(r) } else { None });
-                Ok(Check::Unique { text_in, target })
+            (S::EntryStart { .. }, _) => fail("does not refer to a string"),
+            (S::Derived { .. }, _) if leaf.derive.is_none() => fail("has no `derive`"),
+            (S::Derived { .. }, _) => Ok(Check::Derived { target }),
+            (_, Some(Refers::String(region))) => {
+                Ok(Check::Unique { text_in: Some(region), target })
             }
+            _ => Ok(Check::Unique { text_in: None, target }),
         }
     }
 

@@ -34,7 +34,7 @@ pub(super) fn propose(bench: &Workbench<'_>, target: &Target, to: &Operand) -> V
             let twin = Some(bench.name(&place.site, "next-multiple"));
             let name = format!("plus-{beside}");
             let proposal = write(bench, target, &place.site, &name, start + beside);
-            proposals.extend(proposal.map(|proposal| Proposal { twin, ..proposal }));
+            proposals.extend(proposal.map(|proposal| proposal.beside(twin)));
         }
         proposals.extend(next);
     }

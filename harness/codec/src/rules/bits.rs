@@ -1,6 +1,7 @@
 //! `reserved-bits` and `clear-bits`: some bits of a flags field are zero.
 
-use blobspec::format::Target;
+use blobspec::Format;
+use blobspec::format::{Meaning, Target};
 
 use super::{Proposal, Sink, Workbench};
 use crate::evaluate::Context;
@@ -30,4 +31,15 @@ pub(super) fn propose(bench: &Workbench<'_>, target: &Target, mask: u64) -> Vec<
         }
     }
     proposals
+}
+
+/// The names of the bits of `mask`.
+pub(super) fn names(format: &Format, target: &Target, mask: u64) -> String {
+    let scalar = format.leaf(target).and_then(|field| field.field_type.scalar());
+    let Some(Meaning::Flags(index)) = scalar.map(|scalar| scalar.meaning) else {
+        return format!("{mask:#x}");
+    };
+    let bits = format.flags.get(index).map(|set| set.bits.as_slice()).unwrap_or_default();
+    let named = bits.iter().filter(|(_, bit)| mask >> bit & 1 == 1);
+    named.map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(" and ")
 }

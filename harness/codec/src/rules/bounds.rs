@@ -145,9 +145,7 @@ fn offsets(bench: &Workbench<'_>, region: usize, operand: &Operand) -> Vec<Propo
     let edits = distinct(values, limit).into_iter().filter(|(_, value)| *value != start);
     let twin = |name: &str| (name == "offset-past-last").then(|| "offset-last".to_owned());
     edits
-        .filter_map(|(name, value)| {
-            Some(Proposal { twin: twin(name), ..bench.set(&site, name, value)? })
-        })
+        .filter_map(|(name, value)| Some(bench.set(&site, name, value)?.beside(twin(name))))
         .collect()
 }
 
@@ -198,7 +196,7 @@ fn cut_instructions(bench: &Workbench<'_>, region: usize, opcodes: usize) -> Vec
             let cut =
                 bytes.and_then(|b| append(bench, region, &format!("{name}-cut-at-{kept}"), b));
             let twin = Some(format!("{name}-whole"));
-            proposals.extend(cut.map(|proposal| Proposal { twin, ..proposal }));
+            proposals.extend(cut.map(|proposal| proposal.beside(twin)));
         }
         proposals.extend(append(bench, region, &format!("{name}-whole"), whole));
     }

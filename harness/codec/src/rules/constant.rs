@@ -83,6 +83,8 @@ pub(super) fn satisfy(draft: &mut Draft, target: &Target, value: &Constant) {
 pub(super) fn text(value: &Constant) -> String {
     match value {
         Constant::Number(value) => value.to_string(),
-        Constant::Bytes(bytes) => format!("{bytes:02x?}"),
+        Constant::Bytes(bytes) => {
+            bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
+        }
     }
 }

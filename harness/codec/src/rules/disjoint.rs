@@ -73,11 +73,8 @@ pub(super) fn propose(
         for (name, value) in [("touching", end), ("overlap-1", end - 1), ("same-start", at)] {
             let twin = (name == "overlap-1").then(|| bench.name(&second.site, "touching"));
             let proposal = bench.set(&site, name, value);
-            proposals.extend(proposal.map(|p| Proposal {
-                name: bench.name(&second.site, name),
-                twin,
-                ..p
-            }));
+            proposals
+                .extend(proposal.map(|p| p.named(bench.name(&second.site, name)).beside(twin)));
         }
     }
     proposals

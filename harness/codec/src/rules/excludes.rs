@@ -31,7 +31,7 @@ pub(super) fn propose(bench: &Workbench<'_>, target: &Target, codes: &[u64]) -> 
         {
             let proposal = bench.set(&place.site, &value.name, value.code);
             let twin = twin.as_ref().map(|(name, _)| bench.name(&place.site, name));
-            proposals.extend(proposal.map(|proposal| Proposal { twin, ..proposal }));
+            proposals.extend(proposal.map(|proposal| proposal.beside(twin)));
         }
         proposals.extend(twin.and_then(|(name, code)| bench.set(&place.site, &name, code)));
     }

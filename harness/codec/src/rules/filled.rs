@@ -33,7 +33,7 @@ pub(super) fn propose(bench: &Workbench<'_>, region: usize, with: Fill) -> Vec<P
             if bytes.iter().all(|b| *b == 0) { " of zero" } else { "" }
         );
         let proposal = bench.put(&site, &name, Item::Bytes(bytes), &words);
-        proposals.extend(proposal.map(|proposal| Proposal { twin, ..proposal }));
+        proposals.extend(proposal.map(|proposal| proposal.beside(twin)));
     };
     put("empty".into(), Vec::new(), None);
     for length in [1_usize, 2, 3, 4, 8, 16, 256] {

@@ -71,7 +71,7 @@ fn starts(
     let twin = |name: &str| (name == "start-past-last").then(|| bench.name(element, "start-last"));
     let set = |(name, value): (&'static str, u64)| {
         let proposal = bench.set(site, name, value)?;
-        Some(Proposal { name: bench.name(element, name), twin: twin(name), ..proposal })
+        Some(proposal.named(bench.name(element, name)).beside(twin(name)))
     };
     named.into_iter().filter_map(set).collect()
 }
@@ -89,7 +89,7 @@ fn sizes(
     let twin = |name: &str| (name == "size-short").then(|| bench.name(element, "size-exact"));
     let set = |(name, value): (&'static str, u64)| {
         let proposal = bench.set(site, name, value)?;
-        Some(Proposal { name: bench.name(element, name), twin: twin(name), ..proposal })
+        Some(proposal.named(bench.name(element, name)).beside(twin(name)))
     };
     super::workbench::distinct(values, u64::MAX).into_iter().filter_map(set).collect()
 }
@@ -178,7 +178,7 @@ pub(super) fn describe(
     each: &Target,
     [start, length, size]: [&Operand; 3],
 ) -> String {
-    let text = |operand| operand_text(format, operand);
+    let text = |operand| operand_text(format, each, operand);
     format!(
         "for each of {}: {} + {} is at most {}",
         format.path_of(each),

@@ -13,7 +13,7 @@ pub(super) fn check(context: &Context<'_>, when: &Conditions, then: &Conditions,
     let holds = |(target, codes): &(Target, Vec<u64>)| {
         let mut any = false;
         context.visit(target, |element| {
-            any |= element.node.number().is_some_and(|code| codes.contains(&code))
+            any |= element.node.number().is_some_and(|code| codes.contains(&code));
         });
         any
     };

@@ -37,7 +37,7 @@ pub(super) fn propose(bench: &Workbench<'_>, target: &Target) -> Vec<Proposal> {
                 .find(|k| k.abs_diff(code) == 1)
                 .map(|k| bench.name(&place.site, &format!("code-{k}")));
             let proposal = bench.set(&place.site, &format!("code-{code}"), code);
-            proposals.extend(proposal.map(|proposal| Proposal { twin, ..proposal }));
+            proposals.extend(proposal.map(|proposal| proposal.beside(twin)));
         }
         for code in &known {
             proposals.extend(bench.set(&place.site, &format!("code-{code}"), *code));

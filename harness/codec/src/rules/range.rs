@@ -65,10 +65,7 @@ pub(super) fn propose(
                 _ => None,
             };
             let proposal = bench.set(&place.site, name, value).filter(|_| value != place.value);
-            proposals.extend(proposal.map(|proposal| Proposal {
-                twin: twin.map(|t| bench.name(&place.site, t)),
-                ..proposal
-            }));
+            proposals.extend(proposal.map(|p| p.beside(twin.map(|t| bench.name(&place.site, t)))));
         }
     }
     proposals
@@ -104,18 +101,20 @@ pub(super) fn describe(
 ) -> String {
     let path = format.path_of(target);
     match (min, max) {
-        (Some(min), Some(max)) if min == max => format!("{path} is {}", operand_text(format, min)),
+        (Some(min), Some(max)) if min == max => {
+            format!("{path} is {}", operand_text(format, target, min))
+        }
         (Some(min), Some(max)) => {
             format!(
                 "{path} is between {} and {}",
-                operand_text(format, min),
-                operand_text(format, max)
+                operand_text(format, target, min),
+                operand_text(format, target, max)
             )
         }
-        (Some(min), None) => format!("{path} is at least {}", operand_text(format, min)),
+        (Some(min), None) => format!("{path} is at least {}", operand_text(format, target, min)),
         (None, max) => format!(
             "{path} is at most {}",
-            max.map(|max| operand_text(format, max)).unwrap_or_default()
+            max.map(|max| operand_text(format, target, max)).unwrap_or_default()
         ),
     }
 }

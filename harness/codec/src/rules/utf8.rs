@@ -45,7 +45,7 @@ pub(super) fn propose(bench: &Workbench<'_>, region: usize) -> Vec<Proposal> {
         strings.push(Item::Bytes([text, b"\0"].concat()));
         let words = format!("its entries and {text:02x?}");
         let proposal = bench.put(&list, name, Item::List(strings), &words);
-        proposals.extend(proposal.map(|proposal| Proposal { twin, ..proposal }));
+        proposals.extend(proposal.map(|proposal| proposal.beside(twin)));
     };
     for (name, bad, good) in PAIRS {
         let twin = format!("{name}-neighbour");

@@ -58,7 +58,7 @@ pub(super) fn propose(bench: &Workbench<'_>, target: &Target, refers: Refers) ->
         for (name, value) in distinct(values, limit) {
             let twin = (name == "end").then(|| bench.name(&place.site, inside(refers)));
             let proposal = bench.set(&place.site, name, value);
-            proposals.extend(proposal.map(|proposal| Proposal { twin, ..proposal }));
+            proposals.extend(proposal.map(|proposal| proposal.beside(twin)));
         }
         proposals.extend(last_string(bench, &place.site, refers, end));
     }

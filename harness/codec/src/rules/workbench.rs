@@ -40,6 +40,20 @@ impl Proposal {
     }
 }
 
+impl Proposal {
+    /// With the name of its partner on the other side of the boundary.
+    #[must_use]
+    pub fn beside(self, twin: Option<String>) -> Self {
+        Self { twin, ..self }
+    }
+
+    /// Under another name.
+    #[must_use]
+    pub fn named(self, name: String) -> Self {
+        Self { name, ..self }
+    }
+}
+
 /// What a rule looks at in one place.
 pub(crate) struct Place {
     pub(crate) site: Site,
@@ -218,23 +232,36 @@ fn attribute_name<'f>(format: &'f Format, field: &FieldRef, attribute: usize) ->
     format.enums.get(index)?.attributes.get(attribute).map(String::as_str)
 }
 
-/// An operand in words.
-pub(crate) fn operand_text(format: &Format, operand: &Operand) -> String {
-    let field_text = |field: &FieldRef| match field {
-        FieldRef::Region { region, path } => {
-            format.path_of(&Target { region: *region, path: path.clone() })
-        }
-        FieldRef::Enclosing { .. } => {
-            format.field_of(field).map_or_else(|| "?".into(), |field| field.name.clone())
-        }
-    };
+/// An operand of a rule that looks at `target`, in words.
+pub(crate) fn operand_text(format: &Format, target: &Target, operand: &Operand) -> String {
     match operand {
         Operand::Literal(value) => value.to_string(),
         Operand::FileSize => "the size of the file".into(),
-        Operand::Field(field) => field_text(field),
+        Operand::Field(field) => field_text(format, target, field),
         Operand::Attribute { field, attribute } => {
             let name = attribute_name(format, field, *attribute).unwrap_or("?");
-            format!("{}.{name}", field_text(field))
+            format!("{}.{name}", field_text(format, target, field))
         }
     }
+}
+
+/// Fields of the element itself go by their names, those of the records around it by their path.
+fn field_text(format: &Format, target: &Target, field: &FieldRef) -> String {
+    let FieldRef::Enclosing { depth, field, inner, .. } = field else {
+        let FieldRef::Region { region, path } = field else { return "?".into() };
+        return format.path_of(&Target { region: *region, path: path.clone() });
+    };
+    let way = format.fields_of(target);
+    let records: Vec<usize> =
+        (0..way.len()).filter(|step| way[*step].field_type.record().is_some()).collect();
+    let own = records.len() == way.len() && *depth == records.len();
+    let outer =
+        depth.checked_sub(1).and_then(|above| records.get(above)).map_or(0, |step| step + 1);
+    let mut path = target.path.get(..outer).unwrap_or_default().to_vec();
+    path.push(*field);
+    path.extend(inner);
+    let whole = format.path_of(&Target { region: target.region, path });
+    let above = Target { region: target.region, path: target.path.clone() };
+    let prefix = format!("{}.", format.path_of(&above));
+    if own { whole.strip_prefix(&prefix).unwrap_or(&whole).to_owned() } else { whole }
 }

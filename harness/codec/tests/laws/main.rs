@@ -1,5 +1,7 @@
 //! What holds for every file of every format: the built-in ones and those that the language is tried on.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod decoding;
 mod encoding;
 
