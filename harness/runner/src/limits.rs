@@ -77,3 +77,8 @@ pub const MAX_KEPT_MODEL: usize = 4096;
 
 /// Deepest model that is compared. A recursive comparison must not follow a hostile reply down.
 pub const MAX_MODEL_DEPTH: usize = 64;
+
+/// How often a process that waits for an answer gives way and looks again before it goes to sleep. A look is
+/// well below a microsecond, being woken several; a loader that takes longer than a few microseconds costs
+/// this many looks once.
+pub(crate) const YIELDS: usize = 16;

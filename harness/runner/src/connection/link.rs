@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use harness_protocol::{PROTOCOL_ENV, PROTOCOL_VERSION, frame};
 
-use crate::limits::{FULL_LOOK, GLANCE, GOODBYE, MAX_STDERR, READ_CHUNK};
+use crate::limits::{FULL_LOOK, GLANCE, GOODBYE, MAX_STDERR, READ_CHUNK, YIELDS};
 use crate::sys::poll::{self, Interest, set_nonblocking};
 use crate::sys::process::{self, Process};
 use crate::sys::wait::Exit;
@@ -121,15 +121,30 @@ impl Link {
     /// descriptor makes the wait dearer. Now and then it says no, so that stderr is drained.
     fn answers_at_once(&mut self, timeout: Duration) -> io::Result<bool> {
         self.glances += 1;
-        let Some(stdout) = self.stdout.as_ref().filter(|_| !self.glances.is_multiple_of(FULL_LOOK))
-        else {
+        if self.stdout.is_none() || self.glances.is_multiple_of(FULL_LOOK) {
             return Ok(false);
-        };
+        }
+        if self.answers_while_yielding()? {
+            return Ok(true);
+        }
+        let Some(stdout) = &self.stdout else { return Ok(false) };
         let readable = poll::readable(stdout.as_fd(), timeout.min(GLANCE))?;
         if readable {
             self.read_some()?;
         }
         Ok(readable)
+    }
+
+    /// Lets the loader run and looks again, a few times: going to sleep and being woken costs more than a
+    /// quick answer takes.
+    fn answers_while_yielding(&mut self) -> io::Result<bool> {
+        for _ in 0..YIELDS {
+            if self.read_some()? > 0 {
+                return Ok(true);
+            }
+            std::thread::yield_now();
+        }
+        Ok(false)
     }
 
     fn drain_stderr(&mut self) -> io::Result<usize> {
