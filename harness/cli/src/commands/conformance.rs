@@ -250,9 +250,10 @@ impl Session<'_> {
                 "report.json",
                 document.to_json().map_err(Failure::bug)?.as_bytes(),
             )
-            .map_err(unwritable)?;
+            .map_err(|error| unwritable(&error))?;
             let xml = harness_report::junit::xml(&report).map_err(Failure::bug)?;
-            write_atomically(folder, "junit.xml", xml.as_bytes()).map_err(unwritable)?;
+            write_atomically(folder, "junit.xml", xml.as_bytes())
+                .map_err(|error| unwritable(&error))?;
         }
         self.show(&report, folder.as_deref());
         self.bless(&options, &report)?;
@@ -325,7 +326,7 @@ impl Session<'_> {
         let report =
             report.map_err(|error| Failure::new(error.exit_code(), error.to_string(), None))?;
         if let Some(stream) = stream {
-            stream.end(&report).map_err(unwritable)?;
+            stream.end(&report).map_err(|error| unwritable(&error))?;
         }
         Ok(report)
     }
@@ -376,10 +377,10 @@ fn begin_stream(folder: &Path, header: &Header) -> Result<Stream<BufWriter<File>
     let file = file.map_err(|error| {
         Failure::usage(format!("{}: cannot be written: {error}", path.display()))
     })?;
-    Stream::begin(BufWriter::new(file), header).map_err(unwritable)
+    Stream::begin(BufWriter::new(file), header).map_err(|error| unwritable(&error))
 }
 
-fn unwritable(error: harness_report::ReportError) -> Failure {
+fn unwritable(error: &harness_report::ReportError) -> Failure {
     Failure::usage(error.to_string())
 }
 

@@ -26,7 +26,7 @@ pub(crate) fn run(options: &Options) -> CommandResult {
         ));
     }
     input::write(&options.file, blobspec::STARTER.as_bytes())?;
-    if options.file != PathBuf::from(input::STDIN) {
+    if options.file.as_os_str() != input::STDIN {
         let file = options.file.display();
         anstream::eprintln!("wrote {file}; now edit it and try: harness check-spec {file}");
     }

@@ -64,7 +64,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
     };
     let module = scp(&format, &packed, &header)?;
     input::write(&options.output, &module)?;
-    if options.output != PathBuf::from(input::STDIN) {
+    if options.output.as_os_str() != input::STDIN {
         let (functions, types, code) =
             (packed.functions.len(), packed.types.len(), packed.blob.len());
         let output = options.output.display();

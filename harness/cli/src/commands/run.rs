@@ -126,7 +126,7 @@ fn arguments(signature: &Function, texts: &[String]) -> Result<Vec<Argument>, Fa
 
 /// How a call ended.
 enum Answer {
-    Reply(Reply),
+    Reply(Box<Reply>),
     Died(ExitStatus, String),
     Late(Duration),
 }
@@ -161,7 +161,7 @@ fn in_child(case: Case, timeout: Duration) -> Result<Answer, Failure> {
     match receiver.recv_timeout(timeout) {
         Ok(Ok(Some(FromLoader::Result(reply)))) => {
             end(&mut child);
-            Ok(Answer::Reply(reply))
+            Ok(Answer::Reply(Box::new(reply)))
         }
         Ok(_) => died(&mut child),
         Err(_) => {
@@ -198,9 +198,9 @@ fn show(global: &Global, signature: &Function, answer: &Answer) -> CommandResult
             } else {
                 let result = reply.result.as_ref().map(returned).unwrap_or_default();
                 anstream::println!("{} = {}", signature.name, style::good(&result));
-                reply.buffers.iter().enumerate().for_each(|(index, buffer)| {
-                    anstream::println!("buffer {index}: {}", bytes(buffer))
-                });
+                for (index, buffer) in reply.buffers.iter().enumerate() {
+                    anstream::println!("buffer {index}: {}", bytes(buffer));
+                }
             }
             Ok(exit::OK)
         }

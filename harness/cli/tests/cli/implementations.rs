@@ -1,10 +1,8 @@
 //! The sample implementations, put to the test by the built program.
 
-mod support;
-
 use std::collections::BTreeMap;
 
-use support::{c_loaders, harness, python_loader, root};
+use crate::support::{c_loaders, harness, python_loader, root};
 
 #[test]
 fn the_python_loader_conforms() {

@@ -1,9 +1,7 @@
 //! Bad input of every sort gets a clear cause on stderr and the right exit code.
 
-mod support;
-
+use crate::support::{file, harness, harness_in, harness_with_input, script};
 use rstest::rstest;
-use support::{file, harness, harness_in, harness_with_input, script};
 
 #[rstest]
 #[case::missing("no-such-file", "no such file")]
@@ -209,7 +207,8 @@ fn a_broken_deviations_file_is_usage_with_its_place() {
         "deviations.yaml",
         b"deviations:\n  - {match: 'scp/*', outcome: sometimes, reason: r}\n",
     );
-    let ran = harness_in(&support::root(), &["conformance", "--no-report", "--deviations", &path])
-        .exits(2);
+    let ran =
+        harness_in(&crate::support::root(), &["conformance", "--no-report", "--deviations", &path])
+            .exits(2);
     assert!(ran.cause().contains("deviations.yaml:2:"), "{}", ran.stderr);
 }

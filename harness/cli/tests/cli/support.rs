@@ -1,20 +1,19 @@
 //! Runs the built program the way a user does.
-#![allow(dead_code, clippy::allow_attributes, reason = "each test file uses a part of it")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// The repository's root.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
 /// What a call of the program gave.
 #[derive(Debug)]
-pub struct Ran {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Ran {
@@ -28,20 +27,20 @@ impl Ran {
 
     /// Checks the exit code, showing everything when it is another.
     #[track_caller]
-    pub fn exits(self, code: i32) -> Self {
+    pub(crate) fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
         self
     }
 
     /// The JSON on stdout.
     #[track_caller]
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout)
             .unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
     }
 
     /// What went wrong, on one line.
-    pub fn cause(&self) -> String {
+    pub(crate) fn cause(&self) -> String {
         self.stderr
             .split_whitespace()
             .filter(|word| *word != "│" && *word != "|")
@@ -51,13 +50,13 @@ impl Ran {
 }
 
 /// The program in a folder, with arguments.
-pub fn harness_in(folder: &Path, args: &[&str]) -> Ran {
+pub(crate) fn harness_in(folder: &Path, args: &[&str]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
     Ran::of(command.current_dir(folder).args(args).output().unwrap())
 }
 
 /// The program with input on stdin.
-pub fn harness_with_input(args: &[&str], input: &[u8]) -> Ran {
+pub(crate) fn harness_with_input(args: &[&str], input: &[u8]) -> Ran {
     let output = assert_cmd::Command::new(env!("CARGO_BIN_EXE_harness"))
         .args(args)
         .write_stdin(input)
@@ -67,12 +66,12 @@ pub fn harness_with_input(args: &[&str], input: &[u8]) -> Ran {
 }
 
 /// The program in the repository's root.
-pub fn harness(args: &[&str]) -> Ran {
+pub(crate) fn harness(args: &[&str]) -> Ran {
     harness_in(&root(), args)
 }
 
 /// A file of this content in a folder of its own.
-pub fn file(name: &str, content: &[u8]) -> (tempfile::TempDir, String) {
+pub(crate) fn file(name: &str, content: &[u8]) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     std::fs::write(&path, content).unwrap();
@@ -81,7 +80,7 @@ pub fn file(name: &str, content: &[u8]) -> (tempfile::TempDir, String) {
 }
 
 /// An executable script.
-pub fn script(text: &str) -> (tempfile::TempDir, String) {
+pub(crate) fn script(text: &str) -> (tempfile::TempDir, String) {
     use std::os::unix::fs::PermissionsExt as _;
     let (folder, path) = file("loader.sh", text.as_bytes());
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -89,7 +88,7 @@ pub fn script(text: &str) -> (tempfile::TempDir, String) {
 }
 
 /// The bytes of a vector of the built-in format.
-pub fn vector(id: &str) -> Vec<u8> {
+pub(crate) fn vector(id: &str) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("vector.bin");
     harness(&["replay", id, "--save", path.to_str().unwrap()]);
@@ -97,7 +96,7 @@ pub fn vector(id: &str) -> Vec<u8> {
 }
 
 /// The sample loaders that are written in C, built once for each test program.
-pub fn c_loaders() -> &'static Path {
+pub(crate) fn c_loaders() -> &'static Path {
     static BUILT: std::sync::LazyLock<PathBuf> = std::sync::LazyLock::new(|| {
         let out =
             Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("adapters-{}", std::process::id()));
@@ -116,6 +115,6 @@ pub fn c_loaders() -> &'static Path {
 }
 
 /// `--impl` of the Python loader.
-pub fn python_loader() -> String {
+pub(crate) fn python_loader() -> String {
     format!("python3 {}", root().join("harness/adapters/python/scp_loader.py").display())
 }

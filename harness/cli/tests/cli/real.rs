@@ -1,20 +1,16 @@
 //! Real code from a real compiler: C functions are packed, validated, dumped, loaded by every sample
 //! implementation and called; what they return and do to their buffers is what the same C does when it is
 //! called directly.
-#![cfg(target_arch = "x86_64")]
-
-mod support;
-
 use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 
+use crate::support::{c_loaders, harness, python_loader, root};
 use harness_protocol::{
     Argument, Call, Expect, Needs, Returned, Stage, TypeName, Vector, VectorFile, Want, oneshot,
 };
 use reference_loader::call::{CallOutcome, invoke};
 use rstest::rstest;
-use support::{c_loaders, harness, python_loader, root};
 
 /// Function and arguments, as a user would type them.
 const CALLS: &[(&str, &[&str])] = &[

@@ -1,9 +1,7 @@
 //! The subcommands that need no other implementation, on real files.
 
-mod support;
-
+use crate::support::{file, harness, harness_in, root, vector};
 use rstest::rstest;
-use support::{file, harness, harness_in, root, vector};
 
 #[test]
 fn the_built_in_loader_conforms_and_leaves_three_reports() {

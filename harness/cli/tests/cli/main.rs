@@ -1,0 +1,9 @@
+//! The built program, run as users run it.
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
+mod bad_input;
+mod commands;
+mod implementations;
+#[cfg(target_arch = "x86_64")]
+mod real;
+mod support;
