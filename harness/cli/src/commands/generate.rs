@@ -80,9 +80,7 @@ fn wanted(spec: &Spec, built_in: bool) -> Result<(Files, usize), Failure> {
         wanted.insert(dictionary, fuzzing::dictionary(format).into_bytes());
         let schema = Path::new("spec").join("formats").join("blobspec.schema.json");
         wanted.insert(schema, blobspec::schema::json().into_bytes());
-        for (target, seeds) in
-            std::collections::BTreeMap::<String, BTreeMap<String, Vec<u8>>>::new()
-        {
+        for (target, seeds) in fuzzing::seeds(&suite) {
             let folder = Path::new("corpus").join(target);
             wanted.extend(seeds.into_iter().map(|(name, bytes)| (folder.join(name), bytes)));
         }
