@@ -336,7 +336,8 @@ impl Session<'_> {
             return;
         }
         let connection = &report.connection;
-        let name = style::name(&format!("{} {}", report.describe.name, report.describe.version));
+        let name = format!("{} {}", report.describe.name, report.describe.version);
+        let name = style::name(name.trim_end());
         anstream::println!("{name} ({connection})");
         let color = style::colors(&std::io::stdout());
         let target = Some(self.words(report));
