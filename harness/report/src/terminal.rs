@@ -104,11 +104,11 @@ fn add_finding(text: &mut String, finding: &Finding, paint: Paint) {
 fn verdict(run: &RunReport, paint: Paint) -> String {
     let failing = run.cases.iter().filter(|result| run.fails(result)).count();
     let tried = run.cases.iter().filter(|result| result.outcome != Outcome::Skip).count();
+    let known = run.cases.iter().filter(|result| result.outcome == Outcome::ExpectedFail).count();
     let good = Style::new().green().bold();
     let bad = Style::new().red().bold();
     let (word, style, rest) = match run.exit_code() {
-        exit::OK if run.count(Outcome::ExpectedFail) > 0 => {
-            let known = run.count(Outcome::ExpectedFail);
+        exit::OK if known > 0 => {
             ("AS EXPECTED", good, format!("{known} of {tried} vectors fail, all in known ways"))
         }
         exit::OK => ("CONFORMS", good, format!("{tried} vectors, none fails")),

@@ -249,6 +249,7 @@ fn colours_are_only_for_those_who_ask() {
 
 #[rstest]
 #[case::good(&[Outcome::Pass], false, "CONFORMS")]
+#[case::known(&[Outcome::Pass, Outcome::ExpectedFail], false, "AS EXPECTED")]
 #[case::skipped(&[Outcome::Skip], false, "NOTHING RAN")]
 #[case::interrupted(&[Outcome::Pass], true, "INTERRUPTED")]
 #[case::failed(&[Outcome::Pass, Outcome::Hang], false, "DOES NOT CONFORM")]
