@@ -20,6 +20,7 @@ type Resolved<T> = Result<T, Box<SpecError>>;
 /// The first name that means nothing, or a combination that cannot be right.
 pub(crate) fn format(file: &str, text: &str, document: &Document) -> Resolved<Format> {
     let mut resolver = Resolver { file, text, document, records: Vec::new(), enums: Vec::new() };
+    resolver.plain_names()?;
     resolver.unique_names()?;
     resolver.records = resolver.resolve_records()?;
     resolver.enums = resolver.resolve_enums()?;
@@ -117,6 +118,21 @@ impl Resolver<'_> {
         }
     }
 
+    /// Names that become parts of vector ids and of file names.
+    fn plain_names(&self) -> Resolved<()> {
+        let id = &self.document.format.id;
+        let regions = self.document.regions.iter().map(|region| ("regions", &region.name));
+        for (list, name) in std::iter::once(("format", id)).chain(regions) {
+            if !is_plain(name) {
+                let message = format!(
+                    "`{name}` cannot be a name: lower-case letters, digits, `_` and `-`, starting with a letter"
+                );
+                return Err(self.fail(&[list], name, message));
+            }
+        }
+        Ok(())
+    }
+
     fn unique_names(&self) -> Resolved<()> {
         let document = self.document;
         let regions = document.regions.iter().map(|region| region.name.as_str());
@@ -165,6 +181,11 @@ fn edit_distance(a: &str, b: &str) -> usize {
         }
     }
     row[b.len()]
+}
+
+fn is_plain(name: &str) -> bool {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
+    name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(inner)
 }
 
 /// Width in bytes of an unsigned integer type.

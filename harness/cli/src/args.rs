@@ -10,7 +10,7 @@ use crate::commands;
 ///
 /// A format is described in YAML (built in: scp); from that follow test vectors, a reference to compare
 /// with, dumps and validators. Exit codes: 0 all as expected, 1 nonconformant or invalid, 2 usage,
-/// 3 an implementation could not start, 4 nothing ran, 5 deviations are stale, 70 a bug in the harness.
+/// 3 an implementation could not start, 4 nothing ran (or the run was interrupted), 5 deviations are stale, 70 a bug in the harness.
 #[derive(Debug, Parser)]
 #[command(name = "harness", version, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -37,8 +37,8 @@ pub(crate) struct Global {
     #[arg(short = 'k', long = "filter", global = true, value_name = "GLOB")]
     pub(crate) filters: Vec<String>,
     /// Processes of the implementation at once [default: one a core]
-    #[arg(short = 'j', long, global = true, value_name = "N")]
-    pub(crate) jobs: Option<usize>,
+    #[arg(short = 'j', long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) jobs: Option<u16>,
     /// Print results as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,

@@ -56,33 +56,30 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::usage(format!("{}: {why}", display(path)))
 }
 
-/// Writes `bytes` to `path` whole or not at all; `-` is standard output.
+/// Writes `bytes` to `path`; `-` is standard output. A regular file is replaced whole or not at all, with the
+/// permissions that a new file gets; anything else that is there (a device, a pipe) is written to.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    use std::io::Write as _;
+    if path == Path::new(STDIN) {
+        crate::output::bytes(bytes);
+        return Ok(());
+    }
     let fail = |error: std::io::Error| {
         Failure::usage(format!("{}: cannot be written: {error}", path.display()))
     };
-    if path == Path::new(STDIN) {
-        return std::io::stdout().lock().write_all(bytes).map_err(fail);
+    // A link is followed: what it points to is the file that is meant.
+    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if std::fs::metadata(&target).is_ok_and(|metadata| !metadata.is_file()) {
+        return std::fs::write(&target, bytes).map_err(fail);
     }
     let folder =
-        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(fail)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
-    file.write_all(bytes).map_err(fail)?;
-    set_usual_permissions(file.as_file()).map_err(fail)?;
-    file.persist(path).map_err(|error| fail(error.error))?;
-    Ok(())
-}
-
-/// Temporary files are private; what a user asked for is readable like any other new file.
-#[cfg(unix)]
-fn set_usual_permissions(file: &File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn set_usual_permissions(_: &File) -> std::io::Result<()> {
-    Ok(())
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let fresh = folder.join(format!(".{name}.{}.part", std::process::id()));
+    let written = std::fs::write(&fresh, bytes).and_then(|()| std::fs::rename(&fresh, &target));
+    written.map_err(|error| {
+        // Best effort: it may never have come to be.
+        let _ = std::fs::remove_file(&fresh);
+        fail(error)
+    })
 }

@@ -38,13 +38,22 @@ pub enum ArgumentError {
     )]
     Type(String),
     /// The value does not fit the type.
-    #[error("`{value}` is not a value of type {type_name}")]
+    #[error("`{value}` is not a value of type {type_name}{}", hint(*type_name))]
     Value {
         /// The type that was asked for.
         type_name: TypeName,
         /// The text as given.
         value: String,
     },
+}
+
+fn hint(type_name: TypeName) -> &'static str {
+    match type_name {
+        TypeName::Pointer | TypeName::StructRef => {
+            ": write the bytes in hexadecimal, text as '\"text\"' with both quotes, or null"
+        }
+        _ => "",
+    }
 }
 
 /// Reads `text` as a value of `type_name` the way a person writes it: decimal or `0x` integers, decimal
@@ -84,7 +93,12 @@ fn integer<T: TryFrom<i128>>(text: &str) -> Option<T> {
         Some(hex) => i128::from(u64::from_str_radix(hex, 16).ok()?),
         None => i128::from(digits.parse::<u64>().ok()?),
     };
-    T::try_from(if negative { -magnitude } else { magnitude }).ok()
+    let value = if negative { -magnitude } else { magnitude };
+    // Hexadecimal digits may also be the bits of the type: 0xff is -1 as int8.
+    let bits = u32::try_from(size_of::<T>() * 8).ok()?;
+    let as_bits =
+        digits.starts_with("0x") && !negative && value >= 1 << (bits - 1) && value < 1 << bits;
+    T::try_from(if as_bits { value - (1 << bits) } else { value }).ok()
 }
 
 fn buffer(text: &str) -> Option<Option<HexBytes>> {
@@ -132,6 +146,12 @@ mod tests {
     fn values_as_people_write_them() {
         assert_eq!(parse(TypeName::Int8, "-128"), Ok(Argument::Int8 { value: -128 }));
         assert_eq!(parse(TypeName::Int32, "0x10"), Ok(Argument::Int32 { value: 16 }));
+        assert_eq!(parse(TypeName::Int8, "0xff"), Ok(Argument::Int8 { value: -1 }));
+        assert_eq!(
+            parse(TypeName::Int64, "0x8000000000000000"),
+            Ok(Argument::Int64 { value: i64::MIN })
+        );
+        assert!(parse(TypeName::Int8, "0x100").is_err());
         assert!(parse(TypeName::Int8, "128").is_err());
         assert!(parse(TypeName::Int8, "--1").is_err());
         assert_eq!(

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::args::Global;
 use crate::failure::CommandResult;
+use crate::output::outln;
 use crate::{formats, input, selection, style};
 
 /// Check a spec: unknown names, clauses without a rule, rules that nothing breaks alone, untested choices
@@ -60,7 +61,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
         message: finding.message,
     }));
     if global.json {
-        anstream::println!("{}", as_json(&spec, suite.vectors.len(), &lines));
+        outln!("{}", as_json(&spec, suite.vectors.len(), &lines));
     } else {
         print(&spec, suite.vectors.len(), &lines);
         if options.rules {
@@ -74,10 +75,10 @@ fn print(spec: &Spec, vectors: usize, lines: &[Line]) {
     let format = spec.format();
     for line in lines {
         let kind = if line.fails { style::bad(line.kind) } else { style::dim(line.kind) };
-        anstream::println!("{}: {kind}: {}: {}", line.place, line.subject, line.message);
+        outln!("{}: {kind}: {}: {}", line.place, line.subject, line.message);
     }
     let active = format.rules.iter().filter(|rule| rule.active).count();
-    anstream::println!(
+    outln!(
         "{} {}: {} clauses, {} records, {} regions, {active} active rules of {}, {} choices, {vectors} vectors: {}",
         format.title,
         format.version,
@@ -98,14 +99,11 @@ fn print_rules(spec: &Spec) {
     for rule in &format.rules {
         let sentence = harness_codec::rules::describe(format, rule);
         let active = if rule.active { "" } else { " (only under another reading)" };
-        anstream::println!("\n{} [{}]{active}\n  {sentence}", style::name(&rule.id), rule.stage);
+        outln!("\n{} [{}]{active}\n  {sentence}", style::name(&rule.id), rule.stage);
         if let Some(clause) = format.clause(&rule.clause) {
-            anstream::println!(
-                "  {}",
-                style::dim(&format!("{}: \"{}\"", clause.section, clause.quote))
-            );
+            outln!("  {}", style::dim(&format!("{}: \"{}\"", clause.section, clause.quote)));
         }
-        anstream::println!("  {}", style::dim(&format!("why: {}", rule.why)));
+        outln!("  {}", style::dim(&format!("why: {}", rule.why)));
     }
 }
 

@@ -14,11 +14,13 @@ pub(crate) struct Options {
 
 /// Prints the completions.
 pub(crate) fn run(options: &Options) -> CommandResult {
+    let mut script = Vec::new();
     clap_complete::generate(
         options.shell,
         &mut crate::args::Cli::command(),
         "harness",
-        &mut std::io::stdout(),
+        &mut script,
     );
+    crate::output::bytes(&script);
     Ok(harness_protocol::exit::OK)
 }

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use blobspec::{Readings, Spec};
@@ -22,6 +22,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::args::Global;
 use crate::failure::{CommandResult, Failure};
+use crate::output::{out, outln};
 use crate::progress::Progress;
 use crate::selection::{Selection, frozen, suite};
 use crate::{formats, style};
@@ -129,8 +130,14 @@ pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
         if options.implementations.is_empty() { &built_in[..] } else { &options.implementations };
     let mut codes = Vec::new();
     let mut documents = Vec::new();
+    let mut folders = HashMap::new();
     for text in texts {
-        let tested = session.implementation(text, &mut suites, texts.len() > 1);
+        if session.stop.load(Ordering::Relaxed) {
+            codes.push(exit::NOTHING_RAN); // interrupted: the rest is not tried
+            break;
+        }
+        let tested =
+            session.implementation(text, &mut suites, (texts.len() > 1).then_some(&mut folders));
         match tested {
             Ok((code, document)) => {
                 codes.push(code);
@@ -144,7 +151,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
         }
     }
     if global.json {
-        anstream::println!("{}", serde_json::to_string(&documents).map_err(Failure::bug)?);
+        outln!("{}", serde_json::to_string(&documents).map_err(Failure::bug)?);
     }
     Ok(worst(&codes))
 }
@@ -165,10 +172,10 @@ fn worst(codes: &[u8]) -> u8 {
 fn list(global: &Global, vectors: &[Vector]) -> CommandResult {
     if global.json {
         let ids: Vec<&str> = vectors.iter().map(|vector| vector.id.as_str()).collect();
-        anstream::println!("{}", serde_json::json!(ids));
+        outln!("{}", serde_json::json!(ids));
     } else {
         for vector in vectors {
-            anstream::println!("{}", vector.id);
+            outln!("{}", vector.id);
         }
     }
     Ok(if vectors.is_empty() { exit::NOTHING_RAN } else { exit::OK })
@@ -224,7 +231,7 @@ impl Session<'_> {
         &self,
         text: &str,
         suites: &mut Suites<'_>,
-        many: bool,
+        folders: Option<&mut HashMap<String, usize>>,
     ) -> Result<(u8, Document), Failure> {
         let implementation = find(text, &self.stop)?;
         let deviations = self.deviations()?;
@@ -235,7 +242,7 @@ impl Session<'_> {
             return Err(Failure::new(exit::NOTHING_RAN, "no vector is selected", Some(help)));
         }
         let options = self.run_options(text, suites.spec, readings, deviations);
-        let folder = self.folder(&implementation, many);
+        let folder = self.folder(&implementation, folders);
         let header = Header::new(
             &implementation,
             &digest(&vectors),
@@ -279,7 +286,7 @@ impl Session<'_> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         RunOptions {
             format: Some(spec.format().id.clone()),
-            jobs: self.global.jobs.unwrap_or(cores),
+            jobs: self.global.jobs.map_or(cores, usize::from),
             deadline: options.timeout,
             isolate: !options.no_isolate,
             choices: readings,
@@ -295,13 +302,19 @@ impl Session<'_> {
         }
     }
 
-    fn folder(&self, implementation: &Implementation, many: bool) -> Option<PathBuf> {
+    /// Where reports go; one folder an implementation where several are tested, numbered where they share a
+    /// name (two builds of one loader, say).
+    fn folder(
+        &self,
+        implementation: &Implementation,
+        taken: Option<&mut HashMap<String, usize>>,
+    ) -> Option<PathBuf> {
         let base = (!self.options.no_report).then(|| self.options.report_dir.clone())?;
-        let name = implementation
-            .describe
-            .name
-            .replace(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_', "-");
-        Some(if many { base.join(name) } else { base })
+        let Some(taken) = taken else { return Some(base) };
+        let plain = |c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_';
+        let name = implementation.describe.name.replace(plain, "-");
+        let number = taken.entry(name.clone()).and_modify(|number| *number += 1).or_insert(1);
+        Some(base.join(if *number == 1 { name } else { format!("{name}-{number}") }))
     }
 
     /// Runs the vectors; results are streamed to `run.ndjson` as they come.
@@ -338,10 +351,10 @@ impl Session<'_> {
         let connection = &report.connection;
         let name = format!("{} {}", report.describe.name, report.describe.version);
         let name = style::name(name.trim_end());
-        anstream::println!("{name} ({connection})");
+        outln!("{name} ({connection})");
         let color = style::colors(&std::io::stdout());
         let target = Some(self.words(report));
-        anstream::print!("{}", summary(report, &SummaryOptions { color, target }));
+        out!("{}", summary(report, &SummaryOptions { color, target }));
         if let Some(folder) = folder {
             anstream::eprintln!("{}", style::dim(&format!("reports: {}", folder.display())));
         }

@@ -11,6 +11,7 @@ use super::validate::violation_json;
 use crate::annotate::{Stretch, stretches};
 use crate::args::Global;
 use crate::failure::CommandResult;
+use crate::output::{out, outln};
 use crate::{formats, input, style};
 
 /// Show a file byte by byte: every byte with the field that owns it, violations in place
@@ -35,10 +36,10 @@ pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
     let format = formats::format(global, &formats::spec_for(global, &file)?)?;
     let decoded = decode(&format, &file);
     if global.json {
-        anstream::println!("{}", as_json(&format, &decoded, &file));
+        outln!("{}", as_json(&format, &decoded, &file));
     } else {
         let name = input::display(&options.file);
-        anstream::print!("{}", text(&format, &decoded, &file, &name, options.all));
+        out!("{}", text(&format, &decoded, &file, &name, options.all));
     }
     Ok(harness_protocol::exit::OK)
 }

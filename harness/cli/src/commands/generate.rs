@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::args::Global;
 use crate::failure::{CommandResult, Failure};
+use crate::output::outln;
 use crate::{formats, input, selection, style};
 
 /// Write the vectors under conformance/, fuzzing seeds, dictionaries and the editors' schema
@@ -31,6 +32,12 @@ type Files = BTreeMap<PathBuf, Vec<u8>>;
 /// Generates or checks.
 pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
     let spec = formats::spec(global)?;
+    let id = &spec.format().id;
+    if global.spec.is_some() && blobspec::BUILTIN.iter().any(|(name, _)| name == id) {
+        let message =
+            format!("`{id}` is the id of a built-in format, whose vectors would be overwritten");
+        return Err(Failure::usage_with(message, "give your format another `id`"));
+    }
     let (wanted, vectors) = wanted(&spec, global.spec.is_none())?;
     let present = present(&options.out, &wanted)?;
     let stale: Vec<PathBuf> =
@@ -52,12 +59,12 @@ pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
             .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
     }
     if global.json {
-        anstream::println!(
+        outln!(
             "{}",
             json!({"vectors": vectors, "files": wanted.len(), "written": changed, "removed": stale})
         );
     } else {
-        anstream::println!(
+        outln!(
             "{vectors} vectors in {} files: {} written, {} removed",
             wanted.len(),
             changed.len(),
@@ -120,7 +127,7 @@ fn check(global: &Global, out: &Path, stale: &[PathBuf], changed: &[PathBuf]) ->
         changed.iter().partition(|path| !out.join(path).exists());
     let clean = stale.is_empty() && changed.is_empty();
     if global.json {
-        anstream::println!(
+        outln!(
             "{}",
             json!({"clean": clean, "missing": missing, "differing": differing, "stale": stale})
         );
@@ -132,14 +139,11 @@ fn check(global: &Global, out: &Path, stale: &[PathBuf], changed: &[PathBuf]) ->
         ];
         for (what, paths) in kinds {
             for path in paths {
-                anstream::println!("{}: {}", style::bad(what), path.display());
+                outln!("{}: {}", style::bad(what), path.display());
             }
         }
         if clean {
-            anstream::println!(
-                "{}: what is there is what follows from the specs",
-                style::good("current")
-            );
+            outln!("{}: what is there is what follows from the specs", style::good("current"));
         } else {
             anstream::eprintln!("run `harness generate` and look at the difference");
         }

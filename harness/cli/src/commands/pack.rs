@@ -7,6 +7,7 @@ use harness_protocol::exit;
 use crate::args::Global;
 use crate::failure::{CommandResult, Failure};
 use crate::module_file::{ModuleHeader, scp};
+use crate::output::outln;
 use crate::pack::{PackOptions, TypesFile, read_object};
 use crate::{formats, input};
 
@@ -72,10 +73,10 @@ pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
             let names: Vec<&str> =
                 packed.functions.iter().map(|function| function.name.as_str()).collect();
             let result = serde_json::json!({"file": options.output, "architecture": packed.architecture.name(), "functions": names, "types": types, "code_bytes": code, "bytes": module.len()});
-            anstream::println!("{result}");
+            outln!("{result}");
         } else {
             let architecture = packed.architecture.name();
-            anstream::println!(
+            outln!(
                 "{output}: {architecture}, {functions} functions, {types} types, {code} bytes of code"
             );
         }

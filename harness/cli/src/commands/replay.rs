@@ -12,6 +12,7 @@ use super::conformance::{BUILT_IN, find};
 use super::dump;
 use crate::args::Global;
 use crate::failure::{CommandResult, Failure};
+use crate::output::{out, outln};
 use crate::selection::{frozen, suite};
 use crate::{formats, input, style};
 
@@ -56,11 +57,11 @@ pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
     let result = run_one(&implementation, vector, &run_options)
         .map_err(|error| Failure::new(error.exit_code(), error.to_string(), None))?;
     if global.json {
-        anstream::println!("{}", serde_json::json!({"vector": vector, "result": result}));
+        outln!("{}", serde_json::json!({"vector": vector, "result": result}));
     } else {
         let format = spec.under(&readings)?;
         let decoded = decode(&format, &vector.bytes.0);
-        anstream::print!("{}", dump::text(&format, &decoded, &vector.bytes.0, &vector.id, false));
+        out!("{}", dump::text(&format, &decoded, &vector.bytes.0, &vector.id, false));
         print(vector, &result);
     }
     Ok(match result.outcome {
@@ -73,10 +74,10 @@ pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
 fn print(vector: &Vector, result: &CaseResult) {
     let line = |label: &str, text: &str| {
         if !text.is_empty() {
-            anstream::println!("{:>10}  {text}", style::dim(label));
+            outln!("{:>10}  {text}", style::dim(label));
         }
     };
-    anstream::println!();
+    outln!();
     line("base", &vector.base);
     line("edit", &vector.edit);
     line("rule", vector.rule.as_deref().unwrap_or_default());

@@ -1,6 +1,5 @@
 //! `harness run FILE FUNCTION ARG…`: calls a function in a child process.
 
-use std::io::Read as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -14,6 +13,7 @@ use harness_protocol::{
 use super::conformance::SERVE_BUILT_IN;
 use crate::args::Global;
 use crate::failure::{CommandResult, Failure};
+use crate::output::outln;
 use crate::{input, style};
 
 /// Call a function of a module in a child process and show what it returns
@@ -36,6 +36,14 @@ pub(crate) struct Options {
 
 /// Calls the function; without one, lists those that there are.
 pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
+    if global.spec.is_some() || global.format.as_deref().is_some_and(|format| format != "scp") {
+        return Err(Failure::usage("run calls functions of scp modules only"));
+    }
+    if !global.choices.is_empty() {
+        return Err(Failure::usage(
+            "run follows the default reading of every choice; --choice has no place here",
+        ));
+    }
     let file = input::read(&options.file)?;
     let name = input::display(&options.file);
     let parsed = reference_loader::validate(&file)
@@ -101,9 +109,9 @@ fn list(global: &Global, functions: &[Function]) {
             .iter()
             .map(|f| serde_json::json!({"name": f.name, "params": f.params, "returns": f.returns}))
             .collect();
-        anstream::println!("{}", serde_json::Value::Array(all));
+        outln!("{}", serde_json::Value::Array(all));
     } else {
-        functions.iter().for_each(|function| anstream::println!("{function}"));
+        functions.iter().for_each(|function| outln!("{function}"));
     }
 }
 
@@ -127,7 +135,8 @@ fn arguments(signature: &Function, texts: &[String]) -> Result<Vec<Argument>, Fa
 /// How a call ended.
 enum Answer {
     Reply(Box<Reply>),
-    Died(ExitStatus, String),
+    Died(ExitStatus),
+    Nonsense,
     Late(Duration),
 }
 
@@ -139,7 +148,6 @@ fn in_child(case: Case, timeout: Duration) -> Result<Answer, Failure> {
         .arg(SERVE_BUILT_IN)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| {
             Failure::new(
@@ -163,7 +171,12 @@ fn in_child(case: Case, timeout: Duration) -> Result<Answer, Failure> {
             end(&mut child);
             Ok(Answer::Reply(Box::new(reply)))
         }
-        Ok(_) => died(&mut child),
+        Ok(_) => {
+            // No answer: it has died, or something else came out of its stdout.
+            let ended = child.try_wait().ok().flatten();
+            end(&mut child);
+            Ok(ended.map_or(Answer::Nonsense, Answer::Died))
+        }
         Err(_) => {
             end(&mut child);
             Ok(Answer::Late(timeout))
@@ -177,29 +190,19 @@ fn end(child: &mut Child) {
     let _ = child.wait();
 }
 
-fn died(child: &mut Child) -> Result<Answer, Failure> {
-    let mut stderr = String::new();
-    if let Some(pipe) = &mut child.stderr {
-        let _ = pipe.take(4096).read_to_string(&mut stderr); // what cannot be read is not shown
-    }
-    let status =
-        child.wait().map_err(|error| Failure::bug(format!("waiting for the child: {error}")))?;
-    Ok(Answer::Died(status, stderr.trim().to_owned()))
-}
-
 fn show(global: &Global, signature: &Function, answer: &Answer) -> CommandResult {
     match answer {
         Answer::Reply(reply) if reply.stage == Some(Stage::Returned) => {
             if global.json {
-                anstream::println!(
+                outln!(
                     "{}",
                     serde_json::json!({"stage": "returned", "result": reply.result, "buffers": reply.buffers})
                 );
             } else {
                 let result = reply.result.as_ref().map(returned).unwrap_or_default();
-                anstream::println!("{} = {}", signature.name, style::good(&result));
+                outln!("{} = {}", signature.name, style::good(&result));
                 for (index, buffer) in reply.buffers.iter().enumerate() {
-                    anstream::println!("buffer {index}: {}", bytes(buffer));
+                    outln!("buffer {index}: {}", bytes(buffer));
                 }
             }
             Ok(exit::OK)
@@ -214,13 +217,16 @@ fn show(global: &Global, signature: &Function, answer: &Answer) -> CommandResult
                 None,
             ))
         }
-        Answer::Died(status, stderr) => {
-            let detail = if stderr.is_empty() { String::new() } else { format!(": {stderr}") };
-            Err(Failure::new(
-                exit::NONCONFORMANT,
-                format!("{}: the child process died: {status}{detail}", signature.name),
-                None,
-            ))
+        Answer::Died(status) => {
+            let message = format!("{}: the child process died: {status}", signature.name);
+            Err(Failure::new(exit::NONCONFORMANT, message, None))
+        }
+        Answer::Nonsense => {
+            let message = format!(
+                "{}: the child process stopped answering: the called code interfered with it",
+                signature.name
+            );
+            Err(Failure::new(exit::NONCONFORMANT, message, None))
         }
         Answer::Late(timeout) => {
             let message =

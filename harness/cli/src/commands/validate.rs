@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::args::Global;
 use crate::failure::CommandResult;
+use crate::output::outln;
 use crate::{formats, input, style};
 
 /// Check files against the spec and say which rules they break, where and why it matters
@@ -49,7 +50,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
         }
     }
     if global.json {
-        anstream::println!("{}", Value::Array(results));
+        outln!("{}", Value::Array(results));
     }
     Ok(code)
 }
@@ -57,15 +58,12 @@ pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
 fn print(format: &Format, decoded: &Decoded, name: &str) {
     let (title, version) = (&format.title, &format.version);
     let Verdict::Rejected { stage, .. } = &decoded.verdict else {
-        anstream::println!("{name}: {} {title} {version}", style::good("valid"));
+        outln!("{name}: {} {title} {version}", style::good("valid"));
         return;
     };
     let number = decoded.violations.len();
     let plural = if number == 1 { "violation" } else { "violations" };
-    anstream::println!(
-        "{name}: {} as {title} {version}, {number} {plural}",
-        style::bad(stage.name())
-    );
+    outln!("{name}: {} as {title} {version}, {number} {plural}", style::bad(stage.name()));
     for violation in &decoded.violations {
         print_violation(format, violation);
     }
@@ -73,19 +71,11 @@ fn print(format: &Format, decoded: &Decoded, name: &str) {
 
 fn print_violation(format: &Format, violation: &Violation) {
     let rule = &format.rules[violation.rule];
-    anstream::println!(
-        "  {} at offset {:#x}: {}",
-        style::bad(&rule.id),
-        violation.offset,
-        violation.detail
-    );
+    outln!("  {} at offset {:#x}: {}", style::bad(&rule.id), violation.offset, violation.detail);
     if let Some(clause) = format.clause(&rule.clause) {
-        anstream::println!(
-            "    {}",
-            style::dim(&format!("{}: \"{}\"", clause.section, clause.quote))
-        );
+        outln!("    {}", style::dim(&format!("{}: \"{}\"", clause.section, clause.quote)));
     }
-    anstream::println!("    {}", style::dim(&format!("why: {}", rule.why)));
+    outln!("    {}", style::dim(&format!("why: {}", rule.why)));
 }
 
 fn as_json(format: &Format, decoded: &Decoded, name: &str) -> Value {

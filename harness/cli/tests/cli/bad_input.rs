@@ -212,3 +212,75 @@ fn a_broken_deviations_file_is_usage_with_its_place() {
             .exits(2);
     assert!(ran.cause().contains("deviations.yaml:2:"), "{}", ran.stderr);
 }
+
+#[test]
+fn a_format_id_that_is_a_path_is_refused_and_nothing_is_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let starter = harness_in(folder.path(), &["init-spec", "-"]).exits(0).stdout;
+    std::fs::create_dir_all(folder.path().join("victim")).unwrap();
+    std::fs::create_dir_all(folder.path().join("conformance")).unwrap();
+    let precious = folder.path().join("victim/precious.json");
+    std::fs::write(&precious, "{}").unwrap();
+    for (id, cause) in [("\"../victim\"", "cannot be a name"), ("scp", "id of a built-in format")] {
+        std::fs::write(
+            folder.path().join("my.yaml"),
+            starter.replacen("id: starter", &format!("id: {id}"), 1),
+        )
+        .unwrap();
+        let ran = harness_in(folder.path(), &["generate", "--spec", "my.yaml"]).exits(2);
+        assert!(ran.cause().contains(cause), "{}", ran.stderr);
+    }
+    assert!(precious.exists());
+    assert!(!folder.path().join("conformance/scp").exists());
+}
+
+#[rstest]
+#[case::validate(&["validate", "Cargo.toml"])]
+#[case::check_spec(&["check-spec"])]
+#[case::completions(&["completions", "bash"])]
+#[case::list(&["conformance", "--list"])]
+fn a_full_disk_is_an_error_and_a_closed_pipe_is_the_end(#[case] args: &[&str]) {
+    let run = |stdout: std::process::Stdio| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_harness"));
+        command
+            .current_dir(crate::support::root())
+            .args(args)
+            .stdout(stdout)
+            .stderr(std::process::Stdio::null());
+        command.status().unwrap().code()
+    };
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    assert_eq!(run(full.into()), Some(2));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(run(writer.into()), Some(0));
+}
+
+#[test]
+fn reports_of_two_loaders_of_one_name_do_not_overwrite_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = ["conformance", "-k", "scp/base/*", "--impl", "built-in", "--impl", "built-in"];
+    harness_in(folder.path(), &args).exits(0);
+    for name in ["reference-loader", "reference-loader-2"] {
+        assert!(
+            folder.path().join("reports/latest").join(name).join("report.json").exists(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn zero_jobs_is_usage() {
+    harness(&["conformance", "--no-report", "-j", "0"]).exits(2);
+}
+
+#[test]
+fn a_link_is_written_through() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("target.yaml");
+    std::fs::write(&target, "").unwrap();
+    std::os::unix::fs::symlink(&target, folder.path().join("link.yaml")).unwrap();
+    harness_in(folder.path(), &["init-spec", "--force", "link.yaml"]).exits(0);
+    assert!(std::fs::read_to_string(&target).unwrap().contains("format:"));
+    assert!(folder.path().join("link.yaml").is_symlink());
+}

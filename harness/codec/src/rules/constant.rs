@@ -17,7 +17,12 @@ pub(super) fn check(context: &Context<'_>, target: &Target, value: &Constant, si
         if !same {
             let path = || context.format.path_of(target);
             sink.report(element.node.span.offset(), || {
-                format!("{} is {found:02x?}, not {}", path(), text(value))
+                format!(
+                    "{} is {}, not {}",
+                    path(),
+                    text(&Constant::Bytes(found.to_vec())),
+                    text(value)
+                )
             });
         }
     });
