@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use harness_protocol::limits::MAX_FRAME;
+
 /// How long a program may take to answer hello. A JVM or a Python program with large imports needs a
 /// second on a busy machine; a one-shot loader that waits on stdin costs this once per run.
 pub const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -38,6 +40,14 @@ pub const MAX_IN_FLIGHT_BYTES: usize = 256 << 10;
 
 /// Bytes that are read from a pipe at once: what a Linux pipe holds.
 pub const READ_CHUNK: usize = 64 << 10;
+
+/// Most bytes of stdout that are held unread while a process runs: the longest frame, and the chunk with
+/// which its end comes. Frames are taken as soon as they are whole, so an honest loader stays below.
+pub const MAX_UNREAD: usize = MAX_FRAME + READ_CHUNK;
+
+/// Most bytes that are taken from each pipe after a process ended: what a Linux pipe can be made to hold
+/// without privileges. More comes only from a descendant that left the group and goes on writing.
+pub const MAX_REST: usize = 1 << 20;
 
 /// What is kept of a process's stderr: the end, where the reason stands.
 pub const MAX_STDERR: usize = 64 << 10;

@@ -282,9 +282,12 @@ while True:
     if message["type"] == "bye":
         if MODE == "crash-at-bye":
             die()
+        if MODE == "flood-after-bye":
+            while True:
+                write(frame(DESCRIBE) * 1000)
         if MODE == "exit-code-at-bye":
             sys.exit(23)
         break
     COUNT += 1
-    mode = "good" if MODE.endswith("-at-bye") else MODE.replace("-", "_")
+    mode = "good" if MODE.endswith(("-at-bye", "-after-bye")) else MODE.replace("-", "_")
     write(globals()[mode](message))

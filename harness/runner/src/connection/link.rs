@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use harness_protocol::{PROTOCOL_ENV, PROTOCOL_VERSION, frame};
 
-use crate::limits::{FULL_LOOK, GLANCE, GOODBYE, MAX_STDERR, READ_CHUNK, YIELDS};
+use crate::limits::{
+    FULL_LOOK, GLANCE, GOODBYE, MAX_REST, MAX_STDERR, MAX_UNREAD, READ_CHUNK, YIELDS,
+};
 use crate::sys::poll::{self, Interest, set_nonblocking};
 use crate::sys::process::{self, Process};
 use crate::sys::wait::Exit;
@@ -173,6 +175,14 @@ impl Link {
 
     /// One read: what comes after it makes the next wait return at once.
     fn read_some(&mut self) -> io::Result<usize> {
+        if self.leftover() > MAX_UNREAD {
+            let text = format!("more than {MAX_UNREAD} bytes wait unread on its stdout");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+        }
+        self.read_chunk()
+    }
+
+    fn read_chunk(&mut self) -> io::Result<usize> {
         self.forget_taken();
         drain(&mut self.stdout, &mut self.chunk, |bytes| self.incoming.extend_from_slice(bytes))
     }
@@ -183,13 +193,12 @@ impl Link {
     }
 
     /// After the end: whatever is still in the pipes. The group goes first, so that a grandchild which
-    /// holds them open can add nothing.
+    /// holds them open can add nothing; one that left the group can, so the rest has a bound.
     fn take_the_rest(&mut self) -> io::Result<()> {
         self.process.finish()?;
         self.ended = true;
-        while self.read_some()? > 0 {}
-        while self.drain_stderr()? > 0 {}
-        Ok(())
+        take_rest(|| self.read_chunk())?;
+        take_rest(|| self.drain_stderr())
     }
 
     /// The next complete frame's body.
@@ -239,10 +248,15 @@ impl Link {
     }
 
     /// Closes stdin once everything is written and waits for the end, at most [`GOODBYE`]. `None` when it
-    /// had to be killed. Frames that arrive meanwhile can still be taken.
+    /// had to be killed. Nothing is owed any more, so the first bytes that arrive end it: they can still be
+    /// taken, and no more are read.
     pub(crate) fn close(&mut self) -> io::Result<Option<Exit>> {
         let deadline = Instant::now() + GOODBYE;
         while !self.ended {
+            if self.leftover() > 0 {
+                self.process.finish()?;
+                return Ok(None);
+            }
             if self.written == self.outgoing.len() {
                 self.stdin = None;
             }
@@ -260,6 +274,18 @@ impl Link {
     pub(crate) fn stderr(&self) -> &Tail {
         &self.stderr_tail
     }
+}
+
+/// Calls `read` until nothing is left, or more has come than a pipe holds.
+pub(crate) fn take_rest(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<()> {
+    let mut taken = 0;
+    while taken < MAX_REST {
+        match read()? {
+            0 => break,
+            count => taken += count,
+        }
+    }
+    Ok(())
 }
 
 /// One read from `source` into `chunk`, handed to `take`; the bytes read. The source is gone at its end.
@@ -281,5 +307,53 @@ pub(crate) fn drain(
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
         Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(script: &str) -> Link {
+        Link::start(&["sh".into(), "-c".into(), script.into()]).expect("sh is there")
+    }
+
+    #[test]
+    fn a_flood_after_the_end_of_stdin_is_not_read() {
+        let mut link = start("exec yes");
+        assert!(link.close().unwrap().is_none());
+        assert!((1..=READ_CHUNK).contains(&link.leftover()), "{}", link.leftover());
+    }
+
+    #[test]
+    fn who_leaves_the_group_and_floods_is_not_read_for_ever() {
+        // The loader ends only when the flood has begun, which then comes from outside of its group.
+        let mut link = start("setsid sh -c 'echo begun >&3; exec yes' 3>&2 & read line; exit 7");
+        while link.stderr_tail.bytes().is_empty() {
+            let interests = [
+                Interest::read(link.stderr.as_ref()),
+                link.process.interest(),
+                Interest::None,
+                Interest::None,
+            ];
+            poll::wait(interests, GOODBYE).unwrap();
+            link.drain_stderr().unwrap();
+        }
+        link.stdin = None;
+        let incident = link.end();
+        assert!(matches!(incident, Incident::Protocol(_) | Incident::Died(_)), "{incident:?}");
+        assert!(link.leftover() <= MAX_REST + READ_CHUNK, "{}", link.leftover());
+    }
+
+    #[test]
+    fn what_waits_unread_has_a_bound() {
+        let mut link = start("exec yes");
+        let error = loop {
+            if let Err(error) = link.exchange(GOODBYE) {
+                break error;
+            }
+            assert!(link.leftover() <= MAX_UNREAD + READ_CHUNK);
+        };
+        assert!(error.to_string().contains("wait unread"), "{error}");
     }
 }

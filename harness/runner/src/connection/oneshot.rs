@@ -21,7 +21,7 @@ use crate::sys::trace::{self, Event, Tracer};
 use crate::sys::wait::Exit;
 
 use super::incident::Incident;
-use super::link::{command, drain};
+use super::link::{command, drain, take_rest};
 use super::session::Question;
 use super::tail::Tail;
 
@@ -193,13 +193,14 @@ impl Running {
         Ok(out + err)
     }
 
-    /// Kills what is left of the group, reaps the process and takes what it wrote last.
+    /// Kills what is left of the group, reaps the process and takes what it wrote last,
+    /// which is bounded: a descendant that left the group may go on writing.
     fn finish(&mut self) -> io::Result<Exit> {
         let exit = self.process.finish()?;
         if let Some(tracer) = &mut self.tracer {
             tracer.release();
         }
-        while self.read_some()? > 0 {}
+        take_rest(|| self.read_some())?;
         Ok(exit)
     }
 }

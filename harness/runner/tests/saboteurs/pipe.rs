@@ -156,14 +156,15 @@ fn skips_are_bounded(#[case] mode: &str, #[case] text: &str) {
 }
 
 #[rstest]
-#[case::by_a_signal("crash-at-bye", exit::NONCONFORMANT)]
-#[case::with_a_code("exit-code-at-bye", exit::OK)]
-fn a_bad_end_is_a_finding(#[case] mode: &str, #[case] code: u8) {
+#[case::by_a_signal("crash-at-bye", exit::NONCONFORMANT, Some(Crash))]
+#[case::with_a_flood("flood-after-bye", exit::NONCONFORMANT, Some(Protocol))]
+#[case::with_a_code("exit-code-at-bye", exit::OK, None)]
+fn a_bad_end_is_a_finding(#[case] mode: &str, #[case] code: u8, #[case] blamed: Option<Outcome>) {
     let report = sabotage(mode, 64, PATIENT);
-    match code {
+    match blamed {
         // Alone, every case ends so: the last one is blamed.
-        exit::NONCONFORMANT => assert_eq!(report.cases[3].outcome, Crash),
-        _ => assert!(report.findings.iter().any(|f| f.kind == FindingKind::Farewell)),
+        Some(outcome) => assert_eq!(report.cases[3].outcome, outcome, "{report:#?}"),
+        None => assert!(report.findings.iter().any(|f| f.kind == FindingKind::Farewell)),
     }
     assert_eq!(report.exit_code(), code, "{report:#?}");
 }
