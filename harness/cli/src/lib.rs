@@ -1,4 +1,4 @@
-//! The program `harness`: one file a subcommand below [`commands`], the shared parts beside it.
+//! The program `harness`: one file a subcommand below `commands`, the shared parts beside it.
 //!
 //! Results go to stdout, everything for people (progress, errors, hints) to stderr. Exit codes are those of
 //! `harness_protocol::exit`.
