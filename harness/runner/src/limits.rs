@@ -38,6 +38,10 @@ pub const MAX_IN_FLIGHT: usize = 64;
 /// Most bytes of frames in flight in one process. Four pipe buffers: more only fills memory.
 pub const MAX_IN_FLIGHT_BYTES: usize = 256 << 10;
 
+/// Failures that wait to be run again alone before a worker turns to them. Few, so that a run that is killed
+/// loses few results; several, because the pipeline must run dry first.
+pub const MAX_WAITING_FAILURES: usize = 16;
+
 /// Bytes that are read from a pipe at once: what a Linux pipe holds.
 pub const READ_CHUNK: usize = 64 << 10;
 

@@ -219,14 +219,26 @@ impl<'a> Plan<'a> {
     }
 
     /// Makes `result` final.
-    pub(crate) fn settle(&self, mut result: CaseResult) {
-        self.coverage.apply(&mut result);
-        if result.outcome.is_failure() {
-            let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
-            if self.options.max_failures.is_some_and(|most| failures >= most) {
-                self.abandon();
-            }
+    pub(crate) fn settle(&self, result: CaseResult) {
+        if self.count(&result) {
+            self.abandon();
         }
+        self.record(result);
+    }
+
+    /// Counts `result`, before deviations, if it is a failure; whether there are enough now. Whoever counts
+    /// by himself makes it final with [`record`](Self::record).
+    pub(crate) fn count(&self, result: &CaseResult) -> bool {
+        if !self.coverage.outcome(result).is_failure() {
+            return false;
+        }
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        self.options.max_failures.is_some_and(|most| failures >= most)
+    }
+
+    /// Makes a result final that has been counted.
+    pub(crate) fn record(&self, mut result: CaseResult) {
+        self.coverage.apply(&mut result);
         let mut state = self.lock();
         // Told under the lock, so that `done` rises by one from call to call.
         let done = state.results.len() + 1;

@@ -39,19 +39,27 @@ impl Coverage {
         self.entries.get(*self.matches.get(result.index)?.first()?)
     }
 
+    /// The outcome that [`apply`](Self::apply) gives `result`.
+    pub(crate) fn outcome(&self, result: &CaseResult) -> Outcome {
+        let Some(entry) = self.entry_of(result) else { return result.outcome };
+        match result.outcome {
+            Outcome::Pass => Outcome::UnexpectedPass,
+            outcome if entry.outcome.contains(outcome) => Outcome::ExpectedFail,
+            outcome => outcome,
+        }
+    }
+
     /// Turns a failure that is known into `expected-fail`, and a pass that is not into `unexpected-pass`.
     pub(crate) fn apply(&self, result: &mut CaseResult) {
         let Some(entry) = self.entry_of(result) else { return };
-        match result.outcome {
+        let known = self.outcome(result);
+        let before = std::mem::replace(&mut result.outcome, known);
+        match before {
             Outcome::Skip => return,
             Outcome::Pass => {
-                result.outcome = Outcome::UnexpectedPass;
                 result.cause = format!("passes, `{}` says {}", entry.pattern, entry.outcome);
             }
-            outcome if entry.outcome.contains(outcome) => {
-                result.failed_as = Some(outcome);
-                result.outcome = Outcome::ExpectedFail;
-            }
+            outcome if entry.outcome.contains(outcome) => result.failed_as = Some(outcome),
             _ => {
                 let note = format!("`{}` says {}", entry.pattern, entry.outcome);
                 result.notes.push(note);

@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::attempt::{Attempt, Told};
 use crate::connection::incident::Incident;
 use crate::connection::session::{Farewell, Heard, Sequence, Session};
-use crate::limits::HANDSHAKE_ATTEMPTS;
+use crate::limits::{HANDSHAKE_ATTEMPTS, MAX_WAITING_FAILURES};
 use crate::observe;
 use crate::probe::program_name;
 use crate::run::RunError;
@@ -37,6 +37,7 @@ pub(crate) fn work(plan: &Plan<'_>, command: &[OsString]) -> Result<(), RunError
         one_by_one: VecDeque::new(),
         suspicion: None,
         to_isolate: Vec::new(),
+        enough: false,
         observing: false,
     };
     worker.run()
@@ -54,8 +55,11 @@ struct Worker<'p, 'a> {
     /// Vectors to be asked with nothing else in flight, before any other.
     one_by_one: VecDeque<usize>,
     suspicion: Option<Suspicion>,
-    /// Failures that are to be run again alone.
+    /// Failures that are counted and are to be run again alone, once nothing is in flight: meanwhile nobody
+    /// listens.
     to_isolate: Vec<CaseResult>,
+    /// The run has as many failures as it may have. They are still run again alone, then it is stopped.
+    enough: bool,
     /// All that may be in flight together is done; what is left is looked at one by one.
     observing: bool,
 }
@@ -77,11 +81,13 @@ struct Suspicion {
 
 impl Worker<'_, '_> {
     fn run(&mut self) -> Result<(), RunError> {
-        while !self.plan.is_stopped() {
+        while !self.plan.is_stopped() && !self.enough {
             self.refill()?;
             self.judge_ready();
             if self.in_flight() > 0 {
                 self.listen()?;
+            } else if self.isolation_is_due() {
+                self.isolate_failures()?;
             } else if self.suspicion.is_some() {
                 self.close_session()?;
                 self.end_suspicion();
@@ -91,14 +97,18 @@ impl Worker<'_, '_> {
                 self.observing = true;
             }
         }
-        if self.plan.is_stopped() {
+        if self.plan.is_stopped() || self.enough {
             self.session = None;
             self.held.take().into_iter().for_each(|answered| self.confirm(answered));
         } else {
             self.close_session()?;
         }
         self.judge_ready();
-        self.isolate_failures()
+        self.isolate_failures()?;
+        if self.enough {
+            self.plan.abandon();
+        }
+        Ok(())
     }
 
     fn in_flight(&self) -> usize {
@@ -107,6 +117,9 @@ impl Worker<'_, '_> {
 
     /// Sends until the window is full, once it is half empty: many small writes are slow.
     fn refill(&mut self) -> Result<(), RunError> {
+        if self.isolation_is_due() {
+            return Ok(());
+        }
         let alone = self.observing || self.suspicion.is_some() || !self.one_by_one.is_empty();
         let window = if alone { 1 } else { self.plan.options.in_flight.max(1) };
         let mut in_flight = self.in_flight();
@@ -180,6 +193,7 @@ impl Worker<'_, '_> {
     fn deliver(&mut self, answered: Answered) {
         let result = self.plan.judged(answered.index, answered.attempt);
         if result.outcome.is_failure() && self.plan.options.isolate {
+            self.enough |= self.plan.count(&result);
             self.to_isolate.push(result);
         } else {
             self.plan.settle(result);
@@ -288,6 +302,10 @@ impl Worker<'_, '_> {
         self.plan.find(Finding { kind: FindingKind::Farewell, text, fails: false });
     }
 
+    fn isolation_is_due(&self) -> bool {
+        self.to_isolate.len() >= MAX_WAITING_FAILURES
+    }
+
     fn isolate_failures(&mut self) -> Result<(), RunError> {
         for mut result in std::mem::take(&mut self.to_isolate) {
             if !self.plan.is_stopped()
@@ -296,7 +314,7 @@ impl Worker<'_, '_> {
                 let outcome = self.plan.judged(result.index, attempt).outcome;
                 add_isolated(&mut result, outcome, LEAK);
             }
-            self.plan.settle(result);
+            self.plan.record(result);
         }
         Ok(())
     }

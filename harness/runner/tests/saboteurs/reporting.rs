@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use harness_protocol::{Level, Stage, exit};
+use harness_runner::limits::MAX_WAITING_FAILURES;
 use harness_runner::{
     Deviations, Event, FindingKind, Outcome, RunError, RunOptions, RunReport, run, run_one,
 };
@@ -115,12 +116,45 @@ fn events_count_up_to_the_total() {
     assert_eq!(*seen.lock().unwrap(), expected);
 }
 
-#[test]
-fn enough_failures_are_enough() {
-    let options = RunOptions { max_failures: Some(1), isolate: false, ..RunOptions::default() };
+#[rstest]
+fn enough_failures_are_enough(#[values(false, true)] isolate: bool) {
+    let options = RunOptions { max_failures: Some(1), isolate, ..RunOptions::default() };
     let report = run(&pipe("accept-all"), &vectors(200), &options, &|_| {}).unwrap();
     assert!(report.interrupted && report.cases.len() < 200);
     assert_eq!(report.exit_code(), exit::NONCONFORMANT);
+    let failed = report.cases.iter().find(|result| result.outcome.is_failure()).unwrap();
+    assert_eq!(failed.isolated, isolate.then_some(failed.outcome));
+}
+
+#[test]
+fn known_failures_are_not_counted() {
+    let text =
+        "deviations:\n- {match: 't/*[13579]', outcome: wrong-accept, reason: r, broad: true}\n";
+    let deviations = Deviations::parse(text, Path::new("d.yaml")).unwrap();
+    let options =
+        RunOptions { max_failures: Some(1), deviations: Some(deviations), ..RunOptions::default() };
+    let report = run(&pipe("accept-all"), &vectors(6), &options, &|_| {}).unwrap();
+    assert!(!report.interrupted);
+    assert_eq!(report.count(Outcome::ExpectedFail), 3);
+}
+
+/// Vectors are handed out in order, so what is behind can be told by what is known already.
+#[test]
+fn failures_do_not_wait_for_the_end() {
+    let most_missing = Mutex::new((0, 0));
+    let sink = |event: Event<'_>| {
+        if let Event::CaseDone { done, result, .. } = event {
+            let mut seen = most_missing.lock().unwrap();
+            seen.0 = seen.0.max(result.index + 1);
+            seen.1 = seen.1.max(seen.0 - done);
+        }
+    };
+    let options = RunOptions { in_flight: 4, ..RunOptions::default() };
+    let report = run(&pipe("accept-all"), &vectors(120), &options, &sink).unwrap();
+    assert_eq!(report.count(Outcome::WrongAccept), 60);
+    assert!(report.cases.iter().all(|r| r.isolated.is_some() == r.outcome.is_failure()));
+    let missing = most_missing.lock().unwrap().1;
+    assert!(missing <= MAX_WAITING_FAILURES + 4, "{missing} results were held back");
 }
 
 #[test]
