@@ -13,6 +13,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use crate::ReportError;
 use crate::group::place;
 use crate::limits::{MAX_LINE, MAX_STDERR};
+use crate::terminal::interruption;
 use crate::text::harmless;
 
 /// `run` as JUnit XML.
@@ -35,6 +36,7 @@ pub fn xml(run: &RunReport) -> Result<String, ReportError> {
         report.add_test_suite(suite);
     }
     add_findings(run, &mut report);
+    add_interruption(run, &mut report);
     report.to_string().map_err(|error| ReportError::Format(error.to_string()))
 }
 
@@ -97,6 +99,20 @@ fn add_findings(run: &RunReport, report: &mut Report) {
         status.set_message(harmless(&finding.text, MAX_LINE));
         suite.add_test_case(TestCase::new(format!("finding {}", number + 1), status));
     }
+    report.add_test_suite(suite);
+}
+
+/// An interrupted run is an error of its own: vectors that were not tried do not stand in the file at all,
+/// so without it the rest would look like the whole.
+fn add_interruption(run: &RunReport, report: &mut Report) {
+    if !run.interrupted {
+        return;
+    }
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+    status.set_message(format!("INTERRUPTED: {}", interruption(run)));
+    status.set_type("interrupted");
+    let mut suite = TestSuite::new("run");
+    suite.add_test_case(TestCase::new("interrupted", status));
     report.add_test_suite(suite);
 }
 

@@ -108,14 +108,13 @@ fn verdict(run: &RunReport, paint: Paint) -> String {
     let good = Style::new().green().bold();
     let bad = Style::new().red().bold();
     let (word, style, rest) = match run.exit_code() {
+        code if run.interrupted && (untried(run) > 0 || code == exit::NOTHING_RAN) => {
+            ("INTERRUPTED", bad, interruption(run))
+        }
         exit::OK if known > 0 => {
             ("AS EXPECTED", good, format!("{known} of {tried} vectors fail, all in known ways"))
         }
         exit::OK => ("CONFORMS", good, format!("{tried} vectors, none fails")),
-        exit::NOTHING_RAN if run.interrupted => {
-            let left = run.selected.saturating_sub(run.cases.len());
-            ("INTERRUPTED", bad, format!("{left} of {} vectors were not tried", run.selected))
-        }
         exit::NOTHING_RAN => ("NOTHING RAN", bad, "no vector applies to this loader".into()),
         exit::DEVIATIONS_STALE => {
             ("DEVIATIONS STALE", bad, "the deviations file is not true any more".into())
@@ -128,6 +127,22 @@ fn verdict(run: &RunReport, paint: Paint) -> String {
     let seconds = run.duration_us as f64 / 1e6;
     let word = paint.with(word, style);
     format!("{word}  {name} ({}): {rest} [{seconds:.2} s]", run.connection)
+}
+
+fn untried(run: &RunReport) -> usize {
+    run.selected.saturating_sub(run.cases.len())
+}
+
+/// What an interrupted run did not get to, and what it found out until then.
+pub(crate) fn interruption(run: &RunReport) -> String {
+    let mut text = format!("{} of {} vectors were not tried", untried(run), run.selected);
+    let failed = run.cases.iter().filter(|result| run.fails(result)).count();
+    if failed > 0 {
+        let _ = write!(text, ", {failed} failed");
+    } else if run.findings.iter().any(|finding| finding.fails) {
+        text.push_str(", see the findings above");
+    }
+    text
 }
 
 /// `word` as a shell reads it as one word.

@@ -238,6 +238,19 @@ DOES NOT CONFORM  naive 1.0 (pipe): 3 of 6 vectors fail [1.23 s]
 }
 
 #[test]
+fn an_interrupted_run_says_so_everywhere() {
+    let run = RunReport { interrupted: true, selected: 1247, ..run() };
+    let said = "1240 of 1247 vectors were not tried, 3 failed";
+    let text = summary(&run, &SummaryOptions::default());
+    assert!(text.contains(&format!("INTERRUPTED  naive 1.0 (pipe): {said} [")), "{text}");
+    let xml = junit::xml(&run).unwrap();
+    assert!(xml.contains(&format!("INTERRUPTED: {said}")), "{xml}");
+    assert_eq!(run.exit_code(), 1);
+    let clean = RunReport { cases: Vec::new(), findings: Vec::new(), ..run };
+    assert!(junit::xml(&clean).unwrap().contains("errors=\"1\""));
+}
+
+#[test]
 fn colours_are_only_for_those_who_ask() {
     let escape = '\u{1b}';
     assert!(!summary(&run(), &SummaryOptions::default()).contains(escape));
@@ -252,6 +265,8 @@ fn colours_are_only_for_those_who_ask() {
 #[case::known(&[Outcome::Pass, Outcome::ExpectedFail], false, "AS EXPECTED")]
 #[case::skipped(&[Outcome::Skip], false, "NOTHING RAN")]
 #[case::interrupted(&[Outcome::Pass], true, "INTERRUPTED")]
+#[case::interrupted_after_a_failure(&[Outcome::Pass, Outcome::Hang], true, "INTERRUPTED")]
+#[case::stopped_at_the_end(&[Outcome::Pass, Outcome::Pass, Outcome::Hang], true, "DOES NOT CONFORM")]
 #[case::failed(&[Outcome::Pass, Outcome::Hang], false, "DOES NOT CONFORM")]
 fn the_last_line_is_the_verdict(
     #[case] outcomes: &[Outcome],
