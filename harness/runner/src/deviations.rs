@@ -18,8 +18,7 @@
 //! more vectors than its author can have seen, names another outcome than the one that occurs, or matches
 //! a vector that passes makes the run end with exit code 5.
 
-use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use globset::{Glob, GlobMatcher};
@@ -29,10 +28,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use harness_protocol::Vector;
 
+use crate::limits::MAX_DEVIATIONS_DEPTH;
 use crate::{CaseResult, Choices, Outcome};
 
 mod bless;
 mod coverage;
+mod file;
 
 pub(crate) use coverage::Coverage;
 
@@ -197,10 +198,10 @@ impl Deviations {
     /// Reads the file at `path`.
     ///
     /// # Errors
-    /// When it cannot be read, is no YAML of this shape, or an entry has an empty reason, a glob that is
+    /// When it cannot be read, is no file, is too large or too deep, is no YAML of this shape, or an entry has an empty reason, a glob that is
     /// none, or an outcome that is no failure.
     pub fn load(path: &Path) -> Result<Self, DeviationsError> {
-        let text = fs::read_to_string(path)
+        let text = file::read(path)
             .map_err(|source| DeviationsError::File { path: path.into(), source })?;
         Self::parse(&text, path)
     }
@@ -218,6 +219,10 @@ impl Deviations {
         };
         if text.lines().all(|line| line.trim().is_empty() || line.trim().starts_with('#')) {
             return Ok(Self::default());
+        }
+        if let Some((line, column)) = file::too_deep(text) {
+            let message = format!("collections are nested more than {MAX_DEVIATIONS_DEPTH} deep");
+            return Err(content(line, column, message));
         }
         let parsed: Self = serde_yaml::from_str(text).map_err(|error| {
             let place = error.location();
@@ -241,19 +246,13 @@ impl Deviations {
         serde_yaml::to_string(self).map_err(io::Error::other)
     }
 
-    /// Replaces the file at `path`, entirely or not at all.
+    /// Replaces the file at `path`, entirely or not at all. It keeps its mode.
     ///
     /// # Errors
     /// When the file system refuses.
     pub fn save(&self, path: &Path) -> Result<(), DeviationsError> {
-        let write = || {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
-            file.write_all(self.to_yaml()?.as_bytes())?;
-            file.persist(path).map_err(|error| error.error)?;
-            Ok(())
-        };
-        write().map_err(|source| DeviationsError::File { path: path.into(), source })
+        let written = self.to_yaml().and_then(|text| file::replace(path, text.as_bytes()));
+        written.map_err(|source| DeviationsError::File { path: path.into(), source })
     }
 }
 

@@ -75,6 +75,13 @@ pub const MAX_RSS_KIB: u64 = 1 << 20;
 /// "PASSED: 29 successes, 1823 skipped").
 pub const MAX_CLAIMED_SKIP_PERCENT: usize = 10;
 
+/// Largest deviations file, in bytes. Ten thousand entries of a hundred bytes fill it, and people write them.
+pub const MAX_DEVIATIONS_FILE: u64 = 1 << 20;
+
+/// Deepest nesting of `[` and `{` in a deviations file, which needs three. The YAML library takes a time that
+/// grows with the square of the depth.
+pub const MAX_DEVIATIONS_DEPTH: usize = 64;
+
 /// A deviation that matches more vectors than this must say `broad: true`: a short glob must not swallow
 /// failures that its author never saw. One rule has at most a handful of vectors per field.
 pub const MAX_DEVIATION_MATCHES: usize = 20;
