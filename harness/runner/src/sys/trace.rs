@@ -46,8 +46,16 @@ fn set_hook(command: &mut Command, hook: fn() -> io::Result<()>) {
 #[derive(Debug)]
 pub(crate) struct Tracer {
     leader: Pid,
+    /// The first process and what it and its descendants forked. Whatever else this thread traces was left
+    /// behind by an earlier case, and what it does says nothing about this one.
+    family: Vec<Pid>,
+    /// Processes whose fork was reported, by whomever.
+    reported: Vec<Pid>,
     /// Processes that have been seen to stop once: the first stop of a new one is the attachment.
     known: Vec<Pid>,
+    /// New processes that stopped before their fork was reported. They wait for it: if they ran on, they
+    /// could be gone before it is known whose they were.
+    unclaimed: Vec<Pid>,
 }
 
 impl Tracer {
@@ -64,7 +72,13 @@ impl Tracer {
             | Options::PTRACE_O_EXITKILL;
         ptrace::setoptions(leader, options)?;
         ptrace::cont(leader, None)?;
-        Ok(Self { leader, known: vec![leader] })
+        Ok(Self {
+            leader,
+            family: vec![leader],
+            reported: Vec::new(),
+            known: vec![leader],
+            unclaimed: Vec::new(),
+        })
     }
 
     /// Asks what happened; signals on their way to a process are passed on. The first process is not
@@ -95,15 +109,25 @@ impl Tracer {
 
     fn stopped(&mut self, pid: Pid) -> io::Result<Event> {
         match waitid(Id::Pid(pid), WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG)? {
-            WaitStatus::PtraceEvent(_, _, libc::PTRACE_EVENT_EXIT) => {
+            WaitStatus::PtraceEvent(_, _, libc::PTRACE_EVENT_EXIT)
+                if self.family.contains(&pid) =>
+            {
                 return Ok(Event::Exiting(pid));
+            }
+            WaitStatus::PtraceEvent(_, _, libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK) => {
+                self.forked(pid)?;
+                Self::go_on(pid, None)?;
             }
             WaitStatus::PtraceEvent(_, signal, 0) | WaitStatus::Stopped(_, signal) => {
                 let attached = signal == Signal::SIGSTOP && !self.known.contains(&pid);
                 if attached {
                     self.known.push(pid);
                 }
-                Self::go_on(pid, (!attached).then_some(signal))?;
+                if attached && !self.reported.contains(&pid) {
+                    self.unclaimed.push(pid);
+                } else {
+                    Self::go_on(pid, (!attached).then_some(signal))?;
+                }
             }
             WaitStatus::PtraceEvent(..) => Self::go_on(pid, None)?,
             _ => {}
@@ -111,9 +135,32 @@ impl Tracer {
         Ok(Event::Running)
     }
 
+    /// `parent` stopped because it forked.
+    fn forked(&mut self, parent: Pid) -> io::Result<()> {
+        let child = match ptrace::getevent(parent) {
+            Ok(child) => {
+                libc::pid_t::try_from(child).map(Pid::from_raw).map_err(io::Error::other)?
+            }
+            // Killed meanwhile.
+            Err(Errno::ESRCH) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        self.reported.push(child);
+        if self.family.contains(&parent) {
+            self.family.push(child);
+        }
+        if let Some(place) = self.unclaimed.iter().position(|pid| *pid == child) {
+            Self::go_on(self.unclaimed.swap_remove(place), None)?;
+        }
+        Ok(())
+    }
+
     /// Lets go of what the first process left behind, after the group was killed.
     pub(crate) fn release(&mut self) {
         for _ in 0..MAX_RELEASES {
+            for pid in self.unclaimed.drain(..) {
+                let _ = Self::resume(pid);
+            }
             match self.poll() {
                 Ok(Event::Exiting(pid)) => {
                     let _ = Self::resume(pid);
@@ -134,5 +181,60 @@ impl Tracer {
             Ok(()) | Err(Errno::ESRCH) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use nix::sys::stat::Mode;
+
+    use super::*;
+    use crate::sys::process;
+
+    /// Runs `script` to its end; its process and those that were seen to exit.
+    fn exits(script: &str, folder: &Path) -> (Pid, Vec<Pid>) {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).current_dir(folder);
+        trace_me(&mut command);
+        let mut process = process::spawn(&mut command).unwrap().process;
+        let mut tracer = Tracer::arm(process.pid()).unwrap();
+        let mut seen = Vec::new();
+        loop {
+            match tracer.poll().unwrap() {
+                Event::Running => std::thread::yield_now(),
+                Event::Exiting(pid) => {
+                    seen.push(pid);
+                    Tracer::resume(pid).unwrap();
+                }
+                Event::Ended => break,
+            }
+        }
+        process.finish().unwrap();
+        tracer.release();
+        (process.pid(), seen)
+    }
+
+    #[test]
+    fn what_an_earlier_case_left_behind_is_not_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["away", "go", "gone"] {
+            nix::unistd::mkfifo(&folder.path().join(name), Mode::S_IRWXU).unwrap();
+        }
+        let left = "echo x > away; read x < go; exec 3> gone";
+        let (first, seen) =
+            exits(&format!("setsid sh -c '{left}' & read x < away; exit 0"), folder.path());
+        assert_eq!(seen, [first]);
+        // Ends only when the one that was left behind has ended, which is traced as well.
+        let (second, seen) = exits("echo x > go; read x < gone; exit 0", folder.path());
+        assert_eq!(seen, [second]);
+    }
+
+    #[test]
+    fn children_are_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let (leader, seen) = exits("(exit 3); (sh -c 'exit 4'; exit 5); exit 0", folder.path());
+        assert!(seen.len() >= 3 && seen.last() == Some(&leader), "{seen:?}");
     }
 }
