@@ -18,3 +18,7 @@ pub const MAX_RECORD_BYTES: u64 = 1 << 20;
 /// Widest reach of an array or bytes field with a literal length, in elements. Larger data belongs in a
 /// region; the cap keeps a typo such as `bytes[4000000000]` from becoming a gigabyte of base file.
 pub const MAX_FIXED_LENGTH: u64 = 1 << 16;
+
+/// Most brackets that may be open anywhere in a text, those in quoted sentences (`[0, size)`) included. The
+/// scanner slows down with each; a spec that quotes a thousand half-open ranges is not in sight.
+pub const MAX_OPEN_BRACKETS: usize = 1024;

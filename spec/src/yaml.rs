@@ -3,7 +3,7 @@
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::error::SpecError;
-use crate::limits::{MAX_SPEC_BYTES, MAX_YAML_DEPTH, MAX_YAML_NODES};
+use crate::limits::{MAX_OPEN_BRACKETS, MAX_SPEC_BYTES, MAX_YAML_DEPTH, MAX_YAML_NODES};
 
 /// Parses `bytes` as one YAML document of type `T`.
 ///
@@ -55,10 +55,17 @@ fn yaml_error(file: &str, text: &str, error: &serde_yaml::Error) -> Box<SpecErro
 /// Flow collections nest without indentation, so depth can be seen before anything recurses.
 fn check_depth(file: &str, text: &str) -> Result<(), Box<SpecError>> {
     let mut depth = 0_usize;
+    let mut open = 0_usize; // the same without the fresh start at top-level keys, which flow text can fake
     for (at, c) in text.char_indices() {
         match c {
-            '[' | '{' => depth += 1,
-            ']' | '}' => depth = depth.saturating_sub(1),
+            '[' | '{' => {
+                depth += 1;
+                open += 1;
+            }
+            ']' | '}' => {
+                depth = depth.saturating_sub(1);
+                open = open.saturating_sub(1);
+            }
             '\n' if text
                 .get(at + 1..)
                 .is_some_and(|rest| rest.starts_with(|c: char| c.is_alphabetic())) =>
@@ -67,7 +74,7 @@ fn check_depth(file: &str, text: &str) -> Result<(), Box<SpecError>> {
             }
             _ => {}
         }
-        if depth > MAX_YAML_DEPTH {
+        if depth > MAX_YAML_DEPTH || open > MAX_OPEN_BRACKETS {
             let message = format!("collections nested more than {MAX_YAML_DEPTH} deep");
             return Err(SpecError::at(file, text, at, message, None));
         }

@@ -75,6 +75,9 @@ fn deep_nesting_is_refused() {
         let error = error_of(&yaml);
         assert!(error.contains("nested") || error.contains("recursion"), "{error}");
     }
+    // Flow text continued at the left edge looks like a top-level key.
+    let error = error_of(&"[\na,".repeat(100_000));
+    assert!(error.contains("nested"), "{error}");
     let indented: String = (0..500).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
     let error = error_of(&indented);
     assert!(error.contains("nested") || error.contains("recursion"), "{error}");
