@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use harness_protocol::{
     Argument, Call, Case, FromLoader, HexBytes, Reply, Returned, Stage, ToLoader, TypeName, Want,
@@ -173,7 +173,7 @@ fn in_child(case: Case, timeout: Duration) -> Result<Answer, Failure> {
         }
         Ok(_) => {
             // No answer: it has died, or something else came out of its stdout.
-            let ended = child.try_wait().ok().flatten();
+            let ended = ended_soon(&mut child);
             end(&mut child);
             Ok(ended.map_or(Answer::Nonsense, Answer::Died))
         }
@@ -181,6 +181,22 @@ fn in_child(case: Case, timeout: Duration) -> Result<Answer, Failure> {
             end(&mut child);
             Ok(Answer::Late(timeout))
         }
+    }
+}
+
+/// How long a process may take from closing its pipes to being gone. The kernel does the one before the
+/// other; what is still there after this has only closed its stdout.
+const GONE: Duration = Duration::from_secs(1);
+
+/// How the process ended, if it does within [`GONE`].
+fn ended_soon(child: &mut Child) -> Option<ExitStatus> {
+    let start = Instant::now();
+    loop {
+        let ended = child.try_wait().ok().flatten();
+        if ended.is_some() || start.elapsed() > GONE {
+            return ended;
+        }
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 
