@@ -3,8 +3,11 @@
 //! Names have become indices into the lists of [`Format`]; paths have become [`Target`]s (what a rule
 //! looks at, once per element) and [`Operand`]s (a number from somewhere else in the file).
 
+mod rules;
+
 use crate::formula::Formula;
 pub use crate::source::{Checksum, ChecksumReads, Clause, Endian, Fill, Level, Protection, Stage};
+pub use rules::{Check, Constant, Rule};
 
 /// A resolved format under one set of readings.
 #[derive(Clone, Debug)]
@@ -522,72 +525,6 @@ pub struct Target {
     pub region: usize,
     /// Field positions, outermost first; empty: the region's elements.
     pub path: Vec<usize>,
-}
-
-/// One thing that may be wrong with a file.
-#[derive(Clone, Debug)]
-pub struct Rule {
-    /// Frozen id.
-    pub id: String,
-    /// How far a loader gets with a file that breaks it.
-    pub stage: Stage,
-    /// Other stages that are right as well.
-    pub also: Vec<Stage>,
-    /// Demanded or recommended.
-    pub level: Level,
-    /// Nothing else is looked at.
-    pub gate: bool,
-    /// Whether it holds under the readings of this format.
-    pub active: bool,
-    /// Clause.
-    pub clause: String,
-    /// Choice.
-    pub choice: Option<String>,
-    /// What goes wrong without it.
-    pub why: String,
-    /// Name of the kind.
-    pub kind: &'static str,
-    /// What is checked.
-    pub check: Check,
-}
-
-/// What a rule checks; see [`crate::source::Check`] for the meaning of each kind.
-#[derive(Clone, Debug)]
-#[expect(
-    missing_docs,
-    reason = "each variant and field is documented where it is written, in source::Check"
-)]
-pub enum Check {
-    Bounds { region: usize },
-    Const { target: Target, value: Constant },
-    Range { target: Target, min: Option<Operand>, max: Option<Operand> },
-    InEnum { target: Target },
-    Excludes { target: Target, codes: Vec<u64> },
-    ReservedBits { target: Target, reserved: u64 },
-    ClearBits { target: Target, mask: u64 },
-    Filled { region: usize, with: Fill },
-    Ends { region: usize },
-    Utf8 { region: usize },
-    Within { target: Target, refers: Refers },
-    EntryStart { target: Target, region: usize },
-    Align { target: Target, to: Operand },
-    NeedsEntry { target: Target, codes: Vec<u64>, region: usize },
-    Unique { target: Target, text_in: Option<usize> },
-    Implies { when: Vec<(Target, Vec<u64>)>, then: Vec<(Target, Vec<u64>)> },
-    Fits { each: Target, start: Operand, length: Operand, size: Operand },
-    Separate { regions: Vec<usize> },
-    Disjoint { each: Target, start: Operand, length: Operand },
-    Derived { target: Target },
-    Mapping { image: usize, never: Protection },
-}
-
-/// The value of a constant field.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Constant {
-    /// A number.
-    Number(u64),
-    /// Bytes.
-    Bytes(Vec<u8>),
 }
 
 /// An opcode table.

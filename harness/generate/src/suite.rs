@@ -458,24 +458,8 @@ fn subject(format: &Format, rule: &Rule) -> String {
         Check::Separate { regions } => regions
             .first()
             .map_or_else(|| "file".into(), |region| format.regions[*region].name.clone()),
-        Check::Const { target, .. }
-        | Check::Range { target, .. }
-        | Check::InEnum { target }
-        | Check::Excludes { target, .. }
-        | Check::ReservedBits { target, .. }
-        | Check::ClearBits { target, .. }
-        | Check::Within { target, .. }
-        | Check::EntryStart { target, .. }
-        | Check::Align { target, .. }
-        | Check::NeedsEntry { target, .. }
-        | Check::Unique { target, .. }
-        | Check::Derived { target }
-        | Check::Fits { each: target, .. }
-        | Check::Disjoint { each: target, .. } => format.path_of(target),
-        Check::Implies { when, .. } => {
-            when.first().map_or_else(|| "file".into(), |(target, _)| format.path_of(target))
-        }
         Check::Mapping { image, .. } => format.images[*image].name.clone(),
+        check => check.target().map_or_else(|| "file".into(), |target| format.path_of(target)),
     }
 }
 
