@@ -47,6 +47,7 @@ impl Adapter {
             Want::Validate => Ok(accepted(Stage::Valid, &file)),
             Want::Load => self.load(&file),
             Want::Call => self.call(case, &file),
+            Want::Scenario => Ok(skip("scp has no scenarios")),
         }
     }
 
@@ -94,7 +95,7 @@ impl Loader for Adapter {
             formats: vec![FORMAT.into()],
             architectures: Architecture::ALL.map(|known| known.name().into()).into(),
             wants,
-            choices: Default::default(),
+            ..Describe::default()
         }
     }
 
@@ -137,5 +138,6 @@ fn images(module: &Module) -> Vec<Image> {
         return Vec::new();
     }
     let word = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
-    vec![Image { name: "code".into(), base: word(addresses.start), size: word(addresses.len()) }]
+    let (base, size) = (word(addresses.start), word(addresses.len()));
+    vec![Image { name: "code".into(), base, size, ..Image::default() }]
 }

@@ -106,7 +106,7 @@ pub fn expectation(format: &Format, file: &[u8], decoded: &Decoded) -> Option<Ex
 }
 
 fn expect(stages: Vec<Stage>) -> Expect {
-    Expect { stages, rule: None, offset: None, model: None, result: None, buffers: Vec::new() }
+    Expect { stages, ..Expect::default() }
 }
 
 /// The protocol's name for a stage of the spec.
@@ -241,6 +241,7 @@ impl<'f> Maker<'f> {
             twin: candidate.twin,
             level: rule.map_or(protocol::Level::Must, level),
             why: broken.map_or(candidate.why, |rule| rule.why.clone()),
+            ..Vector::default()
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::scenario::{Step, StepReply};
 use crate::{Argument, HexBytes, Returned, Stage, TypeName};
 
 /// What the harness sends.
@@ -59,6 +60,9 @@ pub struct Describe {
     /// Readings it declares where its document is silent: choice id → reading.
     #[serde(default)]
     pub choices: BTreeMap<String, String>,
+    /// Whether it places images where [`Case::base`] asks for them, as far as the system lets it.
+    #[serde(default)]
+    pub places: bool,
 }
 
 /// How far the harness wants a loader to go with a file.
@@ -75,10 +79,13 @@ pub enum Want {
     Load,
     /// Also call one function; answered with [`Stage::Returned`].
     Call,
+    /// Work through [`Case::steps`] with one fresh module registry; answered with [`Stage::Returned`] and one
+    /// [`StepReply`] for each step, whatever came of the steps.
+    Scenario,
 }
 
 /// One file to judge. The expected answer is never part of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Case {
     /// Sequence number, echoed in the reply.
     pub seq: u64,
@@ -86,11 +93,21 @@ pub struct Case {
     pub format: String,
     /// How far to go.
     pub want: Want,
-    /// The whole file.
+    /// The whole file; empty for a scenario, whose steps carry files.
     pub bytes: HexBytes,
     /// What to call; present exactly when `want` is [`Want::Call`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<Call>,
+    /// Addresses of what the host offers to the file's imports, by name. A name that is not here is undefined.
+    /// They are numbers to patch in: nothing needs to be there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub imports: BTreeMap<String, u64>,
+    /// Where the lowest image should lie; only sent to a loader that says it [`places`](Describe::places).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<u64>,
+    /// What to do, in order; present exactly when `want` is [`Want::Scenario`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Step>,
 }
 
 /// A function call.
@@ -137,10 +154,25 @@ pub struct Reply {
     /// Where the images lie in the loader's memory (stage `loaded` and later).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<Image>,
+    /// What the loaded module offers to others; what is left out is not compared, an empty list is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exports: Option<Vec<Export>>,
+    /// What came of the steps of a scenario, one entry each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepReply>,
+}
+
+/// An exported symbol with its address in the loader's memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Export {
+    /// Its name.
+    pub name: String,
+    /// Its address; for a symbol that is not an address (a type), its value as it stands in the file.
+    pub address: u64,
 }
 
 /// One mapped image, as the loader reports it. The harness looks for itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
     /// The image's name in the spec (`code`).
     pub name: String,
@@ -148,6 +180,9 @@ pub struct Image {
     pub base: u64,
     /// Bytes that belong to the image (before rounding to pages).
     pub size: u64,
+    /// What the loader says is there, for a harness that cannot look into its memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<HexBytes>,
 }
 
 #[cfg(test)]
@@ -169,7 +204,7 @@ mod tests {
             format: "scp".into(),
             want: Want::Validate,
             bytes: vec![0x53, 0x43].into(),
-            call: None,
+            ..Case::default()
         };
         assert_eq!(
             serde_json::to_string(&ToLoader::Case(case)).unwrap(),

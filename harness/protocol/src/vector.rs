@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::linked::{ExpectedExport, ExpectedImage};
+use crate::scenario::ScenarioStep;
 use crate::{Call, HexBytes, Returned, Stage, Want};
 
 /// One file under `conformance/`: all vectors of one rule group of one format.
@@ -20,7 +22,7 @@ pub struct VectorFile {
 }
 
 /// One test: a file, what to ask of a loader, and what a conforming loader answers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Vector {
     /// Stable id, built from the spec path: `scp/header.magic/const/first-byte`.
     pub id: String,
@@ -40,6 +42,15 @@ pub struct Vector {
     /// What to call; present exactly when `want` is `call`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<Call>,
+    /// What the host offers to the file's imports, see [`crate::Case::imports`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub imports: BTreeMap<String, u64>,
+    /// Where the lowest image should lie, if the loader can be asked, see [`crate::Case::base`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_address: Option<u64>,
+    /// The steps of a scenario; present exactly when `want` is `scenario`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<ScenarioStep>,
     /// What a loader that follows the default reading of every choice answers.
     pub expect: Expect,
     /// Where another reading of a choice changes the answer: choice id → reading → answer.
@@ -63,7 +74,7 @@ pub struct Vector {
 }
 
 /// What a conforming loader answers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Expect {
     /// Any of these stages is right; the first is the one the spec names.
     pub stages: Vec<Stage>,
@@ -82,6 +93,12 @@ pub struct Expect {
     /// The buffers of the non-null pointer arguments after the call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub buffers: Vec<HexBytes>,
+    /// The images once the module is loaded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ExpectedImage>,
+    /// What the loaded module exports, in any order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exports: Option<Vec<ExpectedExport>>,
 }
 
 impl Expect {
@@ -114,6 +131,12 @@ impl Needs {
 pub enum Observe {
     /// No mapping of the process is writable and executable at once.
     WriteXorExecute,
+    /// The images hold what [`Expect::images`] says: pieces, patches, and zero everywhere else.
+    Bytes,
+    /// The images have the permissions that [`Expect::images`] says.
+    Permissions,
+    /// Nothing that can be read, written or executed lies right before or after an image's pages.
+    Guard,
 }
 
 /// How strongly the document says it.

@@ -6,14 +6,13 @@
 //! shared machine disturb all rows alike.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::env;
 use std::io::{self, BufReader, Read, Write};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput};
-use harness_protocol::{Expect, Level, Needs, Stage, Vector, Want};
+use harness_protocol::{Expect, Stage, Vector, Want};
 use harness_runner::{Implementation, Outcome, ProbeOptions, RunOptions, Target, run};
 
 /// Vectors per run of a pipe: enough that starting the process does not show.
@@ -101,29 +100,15 @@ impl Bare {
 }
 
 fn vectors(count: usize) -> Vec<Vector> {
-    let expect = Expect {
-        stages: vec![Stage::Valid],
-        rule: None,
-        offset: None,
-        model: None,
-        result: None,
-        buffers: Vec::new(),
-    };
+    let expect = Expect { stages: vec![Stage::Valid], ..Expect::default() };
     let vector = |number: usize| Vector {
         id: format!("t/header.magic/const/{number}"),
         rule: Some("T-HEADER-MAGIC".into()),
         base: "minimal".into(),
-        edit: String::new(),
         want: Want::Validate,
         bytes: vec![0x5a; VECTOR_BYTES].into(),
-        call: None,
         expect: expect.clone(),
-        readings: BTreeMap::new(),
-        needs: Needs::default(),
-        observe: Vec::new(),
-        twin: None,
-        level: Level::Must,
-        why: String::new(),
+        ..Vector::default()
     };
     (0..count).map(vector).collect()
 }

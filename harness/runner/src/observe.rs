@@ -91,8 +91,10 @@ mod tests {
         #[case] violation: Option<&str>,
     ) {
         let mappings: Vec<_> = lines.iter().filter_map(|line| Mapping::parse(line)).collect();
-        let images: Vec<_> =
-            base.map(|base| Image { name: "code".into(), base, size: 1 }).into_iter().collect();
+        let images: Vec<_> = base
+            .map(|base| Image { name: "code".into(), base, size: 1, ..Image::default() })
+            .into_iter()
+            .collect();
         let sight = judge(&mappings, &images);
         assert_eq!(sight.observed == Observed::Seen, seen);
         assert_eq!(sight.violation.as_deref(), violation);

@@ -70,6 +70,7 @@ fn verb(want: Want) -> &'static str {
         Want::Validate => "validate",
         Want::Load => "load",
         Want::Call => "call",
+        Want::Scenario => "work through scenarios",
     }
 }
 

@@ -65,7 +65,7 @@ impl Program {
 }
 
 fn case(want: Want, bytes: Vec<u8>) -> Case {
-    Case { seq: 17, format: "scp".into(), want, bytes: bytes.into(), call: None }
+    Case { seq: 17, format: "scp".into(), want, bytes: bytes.into(), ..Case::default() }
 }
 
 fn call(bytes: Vec<u8>, function: &str, args: Vec<Argument>, returns: TypeName) -> Case {

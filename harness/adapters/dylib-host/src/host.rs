@@ -96,6 +96,10 @@ impl Loader for Host {
             let skip = format!("the library does not read format `{}`", case.format);
             return Reply { skip: Some(skip), ..Reply::default() };
         }
+        if case.want == Want::Scenario {
+            let skip = "the C interface has no scenarios".into();
+            return Reply { skip: Some(skip), ..Reply::default() };
+        }
         // Neither stage nor skip: the harness counts it as a protocol fault and shows the message.
         self.answer(case).unwrap_or_else(|breach| Reply {
             message: Some(breach.to_string()),

@@ -90,7 +90,8 @@ fn image(raw: &RawReport) -> Result<Option<Image>, Breach> {
     if raw.image_base == 0 {
         return Ok(None);
     }
-    let image = Image { name: "code".into(), base: raw.image_base, size: raw.image_size };
+    let (base, size) = (raw.image_base, raw.image_size);
+    let image = Image { name: "code".into(), base, size, ..Image::default() };
     addresses(&image).map(|_| Some(image))
 }
 

@@ -81,7 +81,14 @@ fn compile(folder: &TempDir, source: &Path) -> PathBuf {
 }
 
 fn case(seq: u64, want: Want, bytes: Vec<u8>, call: Option<Call>) -> ToLoader {
-    ToLoader::Case(Case { seq, format: "scp".into(), want, bytes: bytes.into(), call })
+    ToLoader::Case(Case {
+        seq,
+        format: "scp".into(),
+        want,
+        bytes: bytes.into(),
+        call,
+        ..Case::default()
+    })
 }
 
 fn add_call(function: &str) -> Call {
@@ -181,7 +188,7 @@ fn another_format_is_skipped() {
         format: "smf".into(),
         want: Want::Validate,
         bytes: vec![].into(),
-        call: None,
+        ..Case::default()
     };
     let replies = converse(&library, &[ToLoader::Case(case)]).unwrap();
     assert!(replies[0].skip.as_deref().unwrap().contains("smf"));

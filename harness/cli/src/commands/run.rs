@@ -71,6 +71,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
         want: Want::Call,
         bytes: file.into(),
         call: Some(call),
+        ..Case::default()
     };
     let answer = in_child(case, Duration::from_secs(options.timeout.max(1)))?;
     show(global, signature, &answer)

@@ -235,27 +235,19 @@ fn vector(
 ) -> Vector {
     let expect = Expect {
         stages: vec![Stage::Returned],
-        rule: None,
-        offset: None,
-        model: None,
         result: Some(result),
         buffers,
+        ..Expect::default()
     };
     Vector {
         id: format!("scp/real/{}/{index}", call.function),
-        rule: None,
         base: "packed".into(),
-        edit: String::new(),
         want: Want::Call,
         bytes: bytes.into(),
         call: Some(call),
         expect,
-        readings: std::collections::BTreeMap::new(),
         needs: Needs { architecture: Some("x86_64".into()) },
-        observe: Vec::new(),
-        twin: None,
-        level: harness_protocol::Level::Must,
-        why: String::new(),
+        ..Vector::default()
     }
 }
 

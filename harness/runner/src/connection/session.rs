@@ -362,26 +362,11 @@ mod tests {
         };
         let vector: Vector = Vector {
             id: "scp/x".into(),
-            rule: None,
-            base: String::new(),
-            edit: String::new(),
             want: Want::Call,
             bytes: vec![0, 0xff, 0x10].into(),
             call: Some(call.clone()),
-            expect: Expect {
-                stages: vec![],
-                rule: None,
-                offset: None,
-                model: None,
-                result: None,
-                buffers: vec![],
-            },
-            readings: Default::default(),
-            needs: Default::default(),
-            observe: vec![],
-            twin: None,
-            level: Default::default(),
-            why: String::new(),
+            expect: Expect { stages: vec![], ..Expect::default() },
+            ..Vector::default()
         };
         let case = Case {
             seq: 1_234_567,
@@ -389,6 +374,7 @@ mod tests {
             want: Want::Call,
             bytes: vector.bytes.clone(),
             call: Some(call),
+            ..Case::default()
         };
         let mut written = Vec::new();
         let question = Question { format: "scp", vector: &vector };

@@ -11,9 +11,7 @@ fn expect(stages: &[Stage]) -> Expect {
         stages: stages.to_vec(),
         rule: Some("SCP-X".into()),
         offset: Some(4),
-        model: None,
-        result: None,
-        buffers: Vec::new(),
+        ..Expect::default()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Hand-written vectors and the loaders that answer them wrongly.
 
-use harness_protocol::{Expect, Level, Needs, Stage, Vector, Want};
+use harness_protocol::{Expect, Stage, Vector, Want};
 use harness_runner::{Implementation, ProbeOptions, Target};
 
 /// `count` vectors, alternately to be accepted and rejected. The first byte is the answer, the second the
@@ -16,30 +16,17 @@ pub(crate) fn vector(number: u8, accepted: bool, want: Want) -> Vector {
         id: format!("t/{number}"),
         rule: Some("T-FIRST".into()),
         base: "base".into(),
-        edit: String::new(),
         want,
         bytes: vec![u8::from(accepted), number].into(),
-        call: None,
         expect: expect(if accepted { good } else { Stage::Invalid }),
-        readings: Default::default(),
-        needs: Needs::default(),
-        observe: Vec::new(),
-        twin: None,
-        level: Level::Must,
         why: "code that runs must have been checked".into(),
+        ..Vector::default()
     }
 }
 
 /// An answer at this stage and nothing more.
 pub(crate) fn expect(stage: Stage) -> Expect {
-    Expect {
-        stages: vec![stage],
-        rule: None,
-        offset: None,
-        model: None,
-        result: None,
-        buffers: Vec::new(),
-    }
+    Expect { stages: vec![stage], ..Expect::default() }
 }
 
 /// The text of `--impl` for a mode of the saboteur.
