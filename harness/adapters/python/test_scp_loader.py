@@ -11,7 +11,9 @@ import struct
 import unittest
 import zlib
 
-from scp_loader import HOST, Loader, read_frame, serve, write_frame
+from blob import host
+from blob.pipe import read_frame, serve, write_frame
+from scp_loader import Loader
 
 RET = bytes.fromhex("c3")
 ADD = bytes.fromhex("8d0437c3")  # lea eax, [rdi + rsi]; ret
@@ -121,7 +123,7 @@ def protection(address: int) -> str | None:
     return None
 
 
-@unittest.skipUnless(HOST == "x86_64", "the code of these tests is x86_64")
+@unittest.skipUnless(host.ARCHITECTURE == "x86_64", "the code of these tests is x86_64")
 class Calling(unittest.TestCase):
     def call(self, code: bytes, params, returns, arguments: list[dict]) -> dict:
         names = {0: "void", 3: "int32", 5: "float32", 6: "float64", 10: "pointer"}
@@ -163,7 +165,7 @@ class Protocol(unittest.TestCase):
         )
         write_frame(source, {"type": "bye"})
         source.seek(0)
-        serve(source, sink)
+        serve(Loader(), source, sink)
         sink.seek(0)
         self.assertEqual(read_frame(sink)["name"], "python-scp-loader")
         answer = read_frame(sink)

@@ -6,5 +6,4 @@ Written from the SCP document and the register of decisions, in the default read
     rules   Module -> the first rule that it breaks, if any
     model   Module -> the JSON that the harness compares
     image   code -> memory that is never writable and executable at once
-    call    address, signature, arguments -> result
 """

@@ -7,7 +7,7 @@ strings without padding between them, all within header_size, then the code.
 import struct
 from dataclasses import dataclass
 
-from .violation import Violation
+from blob.violation import Violation
 
 HEADER_FIELDS = (
     ("magic", "4s"),

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator
 
 from .decode import Field, Function, Module
-from .violation import Violation
+from blob.violation import Violation
 
 ARCHITECTURES = {0: "x86_64", 1: "arm64", 2: "x86_32"}
 CONVENTIONS = {0: "cdecl", 1: "stdcall", 2: "system"}

@@ -9,3 +9,12 @@ class Violation(Exception):
         self.stage = stage
         self.rule = rule
         self.offset = offset
+
+    def reply(self) -> dict:
+        """What the harness is told."""
+        return {
+            "stage": self.stage,
+            "rule": self.rule,
+            "offset": self.offset,
+            "message": str(self),
+        }

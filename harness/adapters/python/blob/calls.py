@@ -7,8 +7,14 @@ conventions of x86_64 and ARM64 pass and return such a structure exactly like it
 
 import ctypes
 import struct
+from typing import Protocol
 
-from .image import Image
+
+class Image(Protocol):
+    """Where code lies: the address of its first byte and its size in bytes."""
+
+    base: int
+    size: int
 
 
 class Float32(ctypes.Structure):
@@ -27,17 +33,6 @@ INTEGERS = {
 }
 FLOATS = {"float32": (Float32, "<I"), "float64": (Float64, "<Q")}
 ADDRESSES = ("pointer", "struct_ref")
-TYPE_CODES = {
-    "void": 0,
-    "int8": 1,
-    "int16": 2,
-    "int32": 3,
-    "int64": 4,
-    "float32": 5,
-    "float64": 6,
-    "pointer": 10,
-    "struct_ref": 11,
-}
 ALIGNMENT = 16  # enough for every scalar and vector
 
 
