@@ -7,11 +7,18 @@ conventions of x86_64 and ARM64 pass and return such a structure exactly like it
 
 import ctypes
 import struct
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class Image(Protocol):
     """Where code lies: the address of its first byte and its size in bytes."""
+
+    base: int
+    size: int
+
+
+class Range(NamedTuple):
+    """An image and nothing more."""
 
     base: int
     size: int
