@@ -84,7 +84,7 @@ impl<'a> Plan<'a> {
         let (mut pipelined, mut observed) = (Vec::new(), Vec::new());
         (plan.sink)(Event::Started { total: vectors.len() });
         for (index, vector) in vectors.iter().enumerate() {
-            let reason = skip::derived(&plan.question(index), &implementation.describe, choices);
+            let reason = skip::derived(&plan.question(index), implementation, choices);
             if let Some(reason) = reason {
                 plan.settle(skipped(plan.blank(index), Skip::Derived(reason)));
             } else if observe::wanted(vector) {

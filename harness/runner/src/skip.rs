@@ -5,16 +5,20 @@ use harness_protocol::{Describe, Vector, Want, limits::MAX_FRAME};
 use crate::connection::session::Question;
 use crate::expectation::{Choices, expectation};
 use crate::limits::MAX_CLAIMED_SKIP_PERCENT;
-use crate::{CaseResult, Skip};
+use crate::{CaseResult, Connection, Implementation, Skip};
 
-/// Why `question` does not apply to a loader that described itself so; `None` when it does. The reasons
-/// come from the declaration alone, never from an answer.
+/// Why `question` does not apply to `implementation`; `None` when it does. The reasons come from the
+/// declaration and the connection alone, never from an answer.
 pub(crate) fn derived(
     question: &Question<'_>,
-    describe: &Describe,
+    implementation: &Implementation,
     choices: &Choices,
 ) -> Option<String> {
     let Question { format, vector } = question;
+    let describe = &implementation.describe;
+    if let Some(reason) = unspeakable(vector, &implementation.connection) {
+        return Some(reason);
+    }
     if !describe.formats.is_empty() && !describe.formats.iter().any(|id| id == format) {
         return Some(format!("the loader does not declare the format {format}"));
     }
@@ -37,6 +41,20 @@ pub(crate) fn derived(
         return Some(format!("the file does not fit in a frame of {MAX_FRAME} bytes"));
     }
     None
+}
+
+/// What of `vector` the connection has no words for.
+fn unspeakable(vector: &Vector, connection: &Connection) -> Option<String> {
+    let interface = match connection {
+        Connection::Pipe { .. } => return None,
+        Connection::OneShot { .. } => "a command line",
+        Connection::Dylib { .. } => "the C interface",
+    };
+    if vector.want == Want::Scenario {
+        return Some(format!("{interface} has no words for the steps of a scenario"));
+    }
+    let offered = vector.want >= Want::Load && !vector.imports.is_empty();
+    offered.then(|| format!("{interface} has no words for the imports that the host offers"))
 }
 
 fn declares(describe: &Describe, want: Want) -> bool {
@@ -167,13 +185,41 @@ mod tests {
             wants: wants.to_vec(),
             ..Describe::default()
         };
+        let pipe = implementation(describe, Connection::Pipe { command: Vec::new() });
         let question = Question { format: "scp", vector: &vector };
-        let found = derived(&question, &describe, &Choices::new());
+        let found = derived(&question, &pipe, &Choices::new());
         match reason {
             Some(reason) => assert!(found.unwrap().contains(reason)),
             None => assert_eq!(found, None),
         }
         let question = Question { format: "smf", vector: &vector };
-        assert!(derived(&question, &describe, &Choices::new()).is_some());
+        assert!(derived(&question, &pipe, &Choices::new()).is_some());
+    }
+
+    fn implementation(describe: Describe, connection: Connection) -> Implementation {
+        Implementation { text: String::new(), describe, connection, sanitized: false }
+    }
+
+    #[rstest]
+    #[case::pipe(Connection::Pipe { command: Vec::new() }, [None; 3])]
+    #[case::one_shot(Connection::OneShot { command: Vec::new() },
+        [None, Some("a command line has no words for the imports"),
+            Some("a command line has no words for the steps")])]
+    #[case::dylib(Connection::Dylib { path: "l.so".into(), command: Vec::new() },
+        [None, Some("the C interface has no words for the imports"),
+            Some("the C interface has no words for the steps")])]
+    fn connections_have_limits(#[case] connection: Connection, #[case] reasons: [Option<&str>; 3]) {
+        let wants = vec![Want::Validate, Want::Load, Want::Scenario];
+        let loader =
+            implementation(Describe { wants: wants.clone(), ..Describe::default() }, connection);
+        for (want, reason) in wants.into_iter().zip(reasons) {
+            let mut vector = crate::sample::vector("smf/x", &[harness_protocol::Stage::Loaded]);
+            vector.want = want;
+            vector.imports = std::collections::BTreeMap::from([("puts".into(), 0x1000)]);
+            let question = Question { format: "smf", vector: &vector };
+            let found = derived(&question, &loader, &Choices::new());
+            assert_eq!(found.is_some(), reason.is_some(), "{found:?}");
+            assert!(found.unwrap_or_default().contains(reason.unwrap_or_default()));
+        }
     }
 }

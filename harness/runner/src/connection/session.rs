@@ -156,9 +156,10 @@ impl Session {
         if self.flights.is_empty() {
             self.oldest_since = Instant::now();
         }
+        let places = self.describe.places;
         let outgoing = self.link.outgoing();
         let before = outgoing.len();
-        case.append_frame(seq, outgoing);
+        case.append_frame(seq, places, outgoing);
         let bytes = outgoing.len() - before;
         self.bytes_in_flight += bytes;
         self.flights.push_back(Flight { index, seq, bytes });
@@ -291,12 +292,14 @@ pub(crate) struct Question<'a> {
 impl Question<'_> {
     /// Bytes of the frame, at most.
     pub(crate) fn frame_size(&self) -> usize {
-        let call = self.vector.call.as_ref().and_then(|call| serde_json::to_string(call).ok());
-        2 * self.vector.bytes.0.len() + self.format.len() + call.map_or(0, |c| c.len()) + MAX_QUOTED
+        let mut rest = Vec::new();
+        self.append_rest(true, &mut rest);
+        2 * self.vector.bytes.0.len() + self.format.len() + rest.len() + MAX_QUOTED
     }
 
-    /// Appends the frame of `ToLoader::Case`, byte for byte what serde would write.
-    fn append_frame(&self, seq: u64, out: &mut Vec<u8>) {
+    /// Appends the frame of `ToLoader::Case`, byte for byte what serde would write. A loader that does not
+    /// place images is not told where they should lie.
+    fn append_frame(&self, seq: u64, places: bool, out: &mut Vec<u8>) {
         let start = out.len();
         out.extend([0; 4]);
         // Writing to a Vec does not fail.
@@ -307,14 +310,35 @@ impl Question<'_> {
         out.extend(b",\"bytes\":\"");
         append_hex(out, &self.vector.bytes.0);
         out.push(b'"');
-        if let Some(call) = &self.vector.call {
-            out.extend(b",\"call\":");
-            append_json(out, call);
-        }
+        self.append_rest(places, out);
         out.push(b'}');
         let length = u32::try_from(out.len() - start - 4).unwrap_or(u32::MAX);
         if let Some(prefix) = out.get_mut(start..start + 4) {
             prefix.copy_from_slice(&length.to_le_bytes());
+        }
+    }
+
+    /// Appends the fields that most cases lack. Of a scenario's steps only what is to be done.
+    fn append_rest(&self, places: bool, out: &mut Vec<u8>) {
+        let Vector { call, imports, base_address, steps, .. } = self.vector;
+        if let Some(call) = call {
+            out.extend(b",\"call\":");
+            append_json(out, call);
+        }
+        if !imports.is_empty() {
+            out.extend(b",\"imports\":");
+            append_json(out, imports);
+        }
+        if let Some(base) = base_address.filter(|_| places) {
+            out.extend(b",\"base\":");
+            append_json(out, &base);
+        }
+        for (number, step) in steps.iter().enumerate() {
+            out.extend(if number == 0 { &b",\"steps\":["[..] } else { b"," });
+            append_json(out, &step.step);
+        }
+        if !steps.is_empty() {
+            out.push(b']');
         }
     }
 }
@@ -349,23 +373,41 @@ const fn hex_pairs() -> [[u8; 2]; 256] {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use harness_protocol::scenario::{ExpectStep, ScenarioStep, Step};
     use harness_protocol::{Argument, Call, Case, Expect, TypeName, Want};
 
     use super::*;
 
-    #[test]
-    fn the_frame_is_what_serde_writes() {
+    /// A vector with every field that is sent, and what may be seen of it.
+    fn everything() -> (Vector, Case) {
         let call = Call {
             function: "a\"b".into(),
             args: vec![Argument::Int8 { value: -1 }],
             returns: TypeName::Void,
         };
-        let vector: Vector = Vector {
+        let steps = [
+            Step::Load {
+                path: "a.t".into(),
+                bytes: Some(vec![1, 0xab].into()),
+                handle: "a".into(),
+            },
+            Step::Call { handle: "a".into(), call: call.clone() },
+        ];
+        let secret = ExpectStep { same_as: Some("secret".into()), ..ExpectStep::default() };
+        let vector = Vector {
             id: "scp/x".into(),
             want: Want::Call,
             bytes: vec![0, 0xff, 0x10].into(),
             call: Some(call.clone()),
-            expect: Expect { stages: vec![], ..Expect::default() },
+            imports: BTreeMap::from([("im\"port".into(), u64::MAX), ("other".into(), 0)]),
+            base_address: Some(0x7000_0000_0000),
+            steps: steps
+                .iter()
+                .map(|step| ScenarioStep { step: step.clone(), expect: secret.clone() })
+                .collect(),
+            expect: Expect { rule: Some("secret".into()), ..Expect::default() },
             ..Vector::default()
         };
         let case = Case {
@@ -374,12 +416,35 @@ mod tests {
             want: Want::Call,
             bytes: vector.bytes.clone(),
             call: Some(call),
-            ..Case::default()
+            imports: vector.imports.clone(),
+            base: vector.base_address,
+            steps: steps.to_vec(),
         };
-        let mut written = Vec::new();
+        (vector, case)
+    }
+
+    #[test]
+    fn the_frame_is_what_serde_writes() {
+        let (vector, case) = everything();
         let question = Question { format: "scp", vector: &vector };
-        question.append_frame(1_234_567, &mut written);
-        assert_eq!(written, frame::encode(&ToLoader::Case(case)).unwrap());
+        let mut written = Vec::new();
+        question.append_frame(1_234_567, true, &mut written);
+        assert_eq!(written, frame::encode(&ToLoader::Case(case.clone())).unwrap());
         assert!(written.len() <= question.frame_size());
+        assert!(!String::from_utf8_lossy(&written).contains("secret"));
+        written.clear();
+        question.append_frame(1_234_567, false, &mut written);
+        let not_placed = Case { base: None, ..case };
+        assert_eq!(written, frame::encode(&ToLoader::Case(not_placed)).unwrap());
+    }
+
+    #[test]
+    fn the_frame_of_a_plain_file_is_what_serde_writes() {
+        let vector = Vector { bytes: vec![1].into(), ..Vector::default() };
+        let case =
+            Case { seq: 7, format: "scp".into(), bytes: vector.bytes.clone(), ..Case::default() };
+        let mut written = Vec::new();
+        Question { format: "scp", vector: &vector }.append_frame(7, true, &mut written);
+        assert_eq!(written, frame::encode(&ToLoader::Case(case)).unwrap());
     }
 }
