@@ -53,22 +53,32 @@ def in_use(module: Module, *types: int) -> list[Relocation]:
     return [entry for entry in module.relocations() if entry.type in types]
 
 
-def find_imports(module: Module, resolve: Resolve) -> dict[int, int]:
-    """The addresses of the imports that relocations use, by index of the symbol.
+def find_imports(module: Module, resolve: Resolve) -> dict[int, int | None]:
+    """The addresses of the imports that relocations use, by index of the symbol. A weak one may be 0.
 
-    Raises Violation for the first relocation whose symbol nobody defines. A weak one is 0 then.
+    Raises Violation for the first relocation in the file whose symbol nobody defines.
     """
-    found: dict[int, int] = {}
+    found: dict[int, int | None] = {}
+    undefined = []
     for entry in module.relocations():
         symbol = module.symbols[entry.symbol_index]
-        if entry.type == records.NONE or symbol.is_defined or entry.symbol_index in found:
+        if entry.type == records.NONE or symbol.is_defined:
             continue
-        address = resolve(module.name(symbol))
-        if address is None and symbol.binding != records.WEAK:
+        if entry.symbol_index not in found:
+            absent = 0 if symbol.binding == records.WEAK else None
+            address = resolve(module.name(symbol))
+            found[entry.symbol_index] = absent if address is None else address
+        if found[entry.symbol_index] is None:
             message = f"nobody defines `{module.name(symbol).decode()}`"
-            raise Violation("unresolvable", "SMF-IMPORT", entry.at, message)
-        found[entry.symbol_index] = address or 0
+            undefined.append(Violation("unresolvable", "SMF-IMPORT", entry.at, message))
+    raise_first(undefined)
     return found
+
+
+def raise_first(violations: list[Violation]) -> None:
+    """Reloc sections may stand in another order than their bytes."""
+    if violations:
+        raise min(violations, key=lambda violation: violation.offset)
 
 
 def address_of(symbol: Symbol, bases: Bases) -> int:
@@ -85,12 +95,17 @@ def address_of(symbol: Symbol, bases: Bases) -> int:
 def link(module: Module, bases: Bases, imports: dict[int, int]) -> Linked:
     """Computes every relocation.
 
-    Raises Violation for the first one whose value does not fit its 32 bits.
+    Raises Violation for the first one in the file whose value does not fit its 32 bits.
     """
     linker = Linker(module, bases, imports)
+    too_far = []
     for entry in module.relocations():
-        if entry.type != records.NONE:
-            linker.add(entry)
+        try:
+            if entry.type != records.NONE:
+                linker.add(entry)
+        except Violation as violation:
+            too_far.append(violation)
+    raise_first(too_far)
     return linker.linked
 
 

@@ -82,9 +82,16 @@ class Loaded:
         defined = (symbol for symbol in self.module.symbols if symbol.is_defined)
         return next((symbol for symbol in defined if self.module.name(symbol) == name), None)
 
-    def export(self, name: bytes) -> int | None:
-        """The address of the first export of this name."""
-        return next((address for export, address in self.exports() if export == name), None)
+    def defined_address(self, name: bytes) -> int | None:
+        """Where the module has what its own imports call by this name."""
+        symbol = self.find(name)
+        return self.address_of(symbol) if symbol and symbol.is_address else None
+
+    def exported_address(self, name: bytes) -> int | None:
+        """Where the module has what others import by this name."""
+        exported = (symbol for symbol in self.module.symbols if symbol.is_exported and symbol.is_address)
+        addresses = (self.address_of(entry) for entry in exported if self.module.name(entry) == name)
+        return next(addresses, None)
 
 
 def check_host(module: Module) -> None:

@@ -62,6 +62,11 @@ class Symbol:
     def is_exported(self) -> bool:
         return self.binding == GLOBAL and self.is_defined
 
+    @property
+    def is_address(self) -> bool:
+        """Whether its value leads into an image."""
+        return self.type in ADDRESSES
+
 
 @dataclass(frozen=True, slots=True)
 class Relocation:
@@ -118,6 +123,7 @@ HEADER_FLAGS = 0x1F
 CODE, DATA, BSS, RODATA, RELOC = 1, 2, 3, 4, 6
 SECTION_TYPES = range(1, 10)
 FUNCTION, DATA_SYMBOL, CONSTANT = 1, 2, 6
+ADDRESSES = (FUNCTION, DATA_SYMBOL, CONSTANT)
 SYMBOL_TYPES = range(1, 7)
 LOCAL, GLOBAL, WEAK = 0, 1, 2
 BINDINGS = range(3)

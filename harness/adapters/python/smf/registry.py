@@ -1,7 +1,7 @@
 """Several modules that import from each other.
 
-A file is loaded once, whichever path leads to it. An import finds the module's own exports first, then those
-of the others in load order, then what the host offers; an import never satisfies an import. A module stays
+A file is loaded once, whichever path leads to it. An import finds the module's own definitions first, then the
+exports of the others in load order, then what the host offers; an import never satisfies an import. A module stays
 mapped while it is registered, while somebody holds it, and while a module that imports from it is mapped.
 """
 
@@ -38,14 +38,16 @@ class Registry:
         """Forgets the module; whether there was one. `sweep` unmaps it once nobody holds it."""
         return self.registered.pop(os.path.realpath(path), None) is not None
 
-    def resolve(self, name: bytes, asking: Loaded | None = None) -> int | None:
-        """The address that an import of this name gets."""
-        others = [module for module in self.registered.values() if module is not asking]
-        for module in [asking, *others] if asking else others:
-            address = module.export(name)
+    def resolve(self, name: bytes) -> int | None:
+        """The address that an import of this name gets now."""
+        return self.exported(self.registered.values(), name, [])
+
+    def exported(self, modules: Iterable[Loaded], name: bytes, used: list[Loaded]) -> int | None:
+        """The same, among these modules; notes in `used` which of them has it."""
+        for module in modules:
+            address = module.exported_address(name)
             if address is not None:
-                if asking and module is not asking:
-                    asking.needs.append(module)
+                used.append(module)
                 return address
         return self.offered.get(name)
 
@@ -67,6 +69,12 @@ class Registry:
         module = decode(Path(real).read_bytes())
         check(module)
         loaded = Loaded(module)
-        loaded.link(lambda name: self.resolve(name, loaded))
+        others = [module for path, module in self.registered.items() if path != real]
+
+        def resolve(name: bytes) -> int | None:
+            own = loaded.defined_address(name)
+            return self.exported(others, name, loaded.needs) if own is None else own
+
+        loaded.link(resolve)
         self.mapped.append(loaded)
         return loaded

@@ -19,7 +19,6 @@ MAX_ALIGNMENT = 4096
 WITH_BYTES = (records.CODE, records.DATA, records.RODATA)
 MAPPED = (*WITH_BYTES, records.BSS)
 IN_DATA = (records.DATA_SYMBOL, records.CONSTANT)
-ADDRESSES = (records.FUNCTION, *IN_DATA)
 
 Offsets = Iterator[int]
 
@@ -174,7 +173,7 @@ def reloc_symbol(module: Module) -> Offsets:
 
 def reloc_symbol_type(module: Module) -> Offsets:
     for relocation in module.relocations():
-        if relocation.type != records.NONE and target(module, relocation).type not in ADDRESSES:
+        if relocation.type != records.NONE and not target(module, relocation).is_address:
             yield RELOCATION.place(relocation, "symbol_index")
 
 
