@@ -86,6 +86,33 @@ pub const MAX_DEVIATIONS_DEPTH: usize = 64;
 /// failures that its author never saw. One rule has at most a handful of vectors per field.
 pub const MAX_DEVIATION_MATCHES: usize = 20;
 
+/// Zeros of one image that are read whole, in bytes. Beyond it long stretches of zeros are sampled: a Bss of
+/// hundreds of MiB in a file of 300 bytes must not cost more than the rest of the suite.
+pub const MAX_WHOLE_ZEROS: u64 = 4 << 20;
+
+/// What is read at each end of a long stretch of zeros, in bytes. Loaders that stop clearing too early or
+/// begin too late are wrong there.
+pub const ZEROS_AT_ENDS: u64 = 64 << 10;
+
+/// Pages that are read between the ends of a long stretch of zeros, evenly spread: one that is not cleared
+/// at all shows in any of them.
+pub const MAX_ZERO_SAMPLES: u64 = 64;
+
+/// Bytes of a loader's memory that are held at once while they are compared.
+pub const LOOK_CHUNK: usize = 64 << 10;
+
+/// Most bytes that are quoted from each side of a difference between images: a patched place, and no more
+/// than fits in a line.
+pub const MAX_SHOWN_BYTES: usize = 8;
+
+/// Most instructions that are followed on the way to the target of a stub. The longest honest ones have three
+/// (`endbr64`, `mov`, `jmp`); the rest is for a stub that leads to another one.
+pub const MAX_STUB_INSTRUCTIONS: usize = 8;
+
+/// Most images and steps of a reply, each, that a result keeps beside a failure. Formats have two images and
+/// scenarios a dozen steps.
+pub const MAX_KEPT_ITEMS: usize = 64;
+
 /// Vectors that a choice must touch before their failures are read as another reading of it. One could
 /// be a coincidence.
 pub const MIN_READING_EVIDENCE: usize = 2;

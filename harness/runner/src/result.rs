@@ -41,7 +41,7 @@ pub struct CaseResult {
     /// was interrupted or told not to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isolated: Option<Outcome>,
-    /// Whether the harness looked at the mappings itself; absent where the vector does not ask for it.
+    /// Whether the harness looked into memory itself; absent where the vector does not ask for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed: Option<Observed>,
     /// From the moment that the case was the oldest unanswered one to its answer, in µs.
@@ -83,12 +83,14 @@ impl CaseResult {
     }
 }
 
-/// Whether the harness saw the mappings of the process that held the image.
+/// Whether the harness saw the memory of the process that held the images.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Observed {
     /// It did.
     Seen,
+    /// It could not; the bytes that the loader reports were compared instead.
+    Reported,
     /// It could not, for this reason. The answer was judged without it.
     NotSeen(String),
 }

@@ -11,7 +11,7 @@ use crate::connection::session::{Greeting, Question};
 use crate::deviations::Coverage;
 use crate::expectation::{Choices, expectation};
 use crate::judge::{Said, Verdict, judge, trimmed};
-use crate::observe;
+use crate::observe::{self, Asked};
 use crate::options::{Event, RunOptions};
 use crate::sys::wait::own_peak_kib;
 use crate::text::cut;
@@ -145,6 +145,16 @@ impl<'a> Plan<'a> {
     fn expect(&self, index: usize) -> &'a Expect {
         let vector = &self.vectors[index];
         expectation(vector, self.choices).unwrap_or(&vector.expect)
+    }
+
+    /// What is looked for while the vector is loaded; `None` when nothing is.
+    pub(crate) fn asked(&self, index: usize) -> Option<Asked<'a>> {
+        let vector = &self.vectors[index];
+        (self.options.observe && observe::wanted(vector)).then(|| Asked {
+            vector,
+            expect: self.expect(index),
+            all_images: !matches!(self.implementation.connection, Connection::Dylib { .. }),
+        })
     }
 
     fn blank(&self, index: usize) -> CaseResult {
@@ -283,8 +293,8 @@ fn add_sight(result: &mut CaseResult, sight: Option<observe::Sight>) {
         return;
     };
     result.observed = Some(sight.observed);
-    if let Some(line) = sight.violation.filter(|_| result.outcome == Outcome::Pass) {
+    if let Some(cause) = sight.violation.filter(|_| result.outcome == Outcome::Pass) {
         result.outcome = Outcome::WrongImage;
-        result.cause = format!("a mapping is writable and executable: {line}");
+        result.cause = cause;
     }
 }

@@ -187,7 +187,7 @@ fn readings(vectors: &[Vector], cases: &[CaseResult]) -> Vec<Finding> {
 fn not_observed(cases: &[CaseResult]) -> Option<Finding> {
     let mut unseen = cases.iter().filter_map(|result| match &result.observed {
         Some(Observed::NotSeen(reason)) => Some(reason),
-        Some(Observed::Seen) | None => None,
+        Some(Observed::Seen | Observed::Reported) | None => None,
     });
     let first = unseen.next()?;
     let count = 1 + unseen.count();

@@ -9,11 +9,12 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use harness_protocol::oneshot::words;
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::attempt::Attempt;
 use crate::limits::{MAX_STDERR, MAX_STDOUT, READ_CHUNK, TICK, TRACE_TICK};
-use crate::observe::{self, Sight};
+use crate::observe::{self, Asked, Sight};
 use crate::sys::maps::{Mapping, mappings};
 use crate::sys::poll::{self, Interest, set_nonblocking};
 use crate::sys::process::{self, Process};
@@ -40,15 +41,15 @@ impl OneShot<'_> {
     pub(crate) fn run(
         &self,
         question: &Question<'_>,
-        observe: bool,
+        asked: Option<&Asked<'_>>,
     ) -> io::Result<Option<Attempt>> {
         let folder = fresh_folder()?;
         let file = folder.path().join(format!("case.{}", question.format));
         fs::write(&file, &question.vector.bytes.0)?;
         let started = Instant::now();
-        let (mut running, blind) = self.start(question, &file, observe)?;
+        let (mut running, blind) = self.start(question, &file, asked.is_some())?;
         running.process.limit(self.address_space);
-        let end = running.watch(started + self.deadline, self.is_stopped)?;
+        let end = running.watch(started + self.deadline, self.is_stopped, asked)?;
         let exit = running.finish()?;
         if (self.is_stopped)() && !matches!(end, End::Exited) {
             return Ok(None);
@@ -61,10 +62,11 @@ impl OneShot<'_> {
         let max_rss_kib = Some(exit.max_rss_kib);
         let mut attempt =
             Attempt { told, sight: None, max_rss_kib, duration, answered_first: false };
-        if observe && attempt.accepts() {
+        if let Some(asked) = asked.filter(|_| attempt.accepts()) {
+            let images = answer::images(&attempt.told);
             attempt.sight = Some(match blind {
                 Some(reason) => Sight::none(reason),
-                None => observe::at_exit(&running.seen, answer::images(&attempt.told)),
+                None => observe::at_exit(&running.seen, asked, images, running.held),
             });
         }
         Ok(Some(attempt))
@@ -120,6 +122,8 @@ struct Running {
     tracer: Option<Tracer>,
     /// Mappings of every process of the family at its exit.
     seen: Vec<Mapping>,
+    /// What was found in the process that held the images it had reported, at its exit.
+    held: Option<Sight>,
 }
 
 impl Running {
@@ -138,12 +142,18 @@ impl Running {
             stderr: Tail::new(MAX_STDERR),
             tracer,
             seen: Vec::new(),
+            held: None,
         })
     }
 
-    fn watch(&mut self, deadline: Instant, is_stopped: &dyn Fn() -> bool) -> io::Result<End> {
+    fn watch(
+        &mut self,
+        deadline: Instant,
+        is_stopped: &dyn Fn() -> bool,
+        asked: Option<&Asked<'_>>,
+    ) -> io::Result<End> {
         loop {
-            if self.has_ended()? {
+            if self.has_ended(asked)? {
                 return Ok(End::Exited);
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -169,22 +179,36 @@ impl Running {
     }
 
     /// Whether the end is known without waiting. Untraced processes tell through their descriptor.
-    fn has_ended(&mut self) -> io::Result<bool> {
-        let Some(tracer) = &mut self.tracer else {
-            return Ok(
-                matches!(self.process.interest(), Interest::None) && self.process.has_ended()
-            );
-        };
+    fn has_ended(&mut self, asked: Option<&Asked<'_>>) -> io::Result<bool> {
         loop {
+            let Some(tracer) = &mut self.tracer else {
+                let unseen = matches!(self.process.interest(), Interest::None);
+                return Ok(unseen && self.process.has_ended());
+            };
             match tracer.poll()? {
                 Event::Ended => return Ok(true),
                 Event::Exiting(pid) => {
-                    self.seen.extend(mappings(pid).unwrap_or_default());
+                    self.look(pid, asked)?;
                     Tracer::resume(pid)?;
                 }
                 Event::Running => return Ok(false),
             }
         }
+    }
+
+    /// Looks at a process that stopped at its exit. All that it wrote is in the pipe by now, so where its
+    /// images lie is known if it is told at all before the end.
+    fn look(&mut self, pid: Pid, asked: Option<&Asked<'_>>) -> io::Result<()> {
+        let mappings = mappings(pid).unwrap_or_default();
+        take_rest(|| self.read_some())?;
+        if let (Some(asked), Ok(Some(reply))) = (asked, answer::last_reply(self.stdout.bytes()))
+            && self.held.is_none()
+            && !reply.images.is_empty()
+        {
+            self.held = asked.in_process(pid, &mappings, &reply.images);
+        }
+        self.seen.extend(mappings);
+        Ok(())
     }
 
     fn read_some(&mut self) -> io::Result<usize> {

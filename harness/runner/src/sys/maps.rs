@@ -13,6 +13,7 @@ const MAX_PROCESSES: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mapping {
     pub(crate) addresses: Range<u64>,
+    pub(crate) readable: bool,
     pub(crate) writable: bool,
     pub(crate) executable: bool,
     /// The line itself, for people.
@@ -27,11 +28,17 @@ impl Mapping {
         let permissions = words.next()?.as_bytes();
         Some(Self {
             addresses: u64::from_str_radix(start, 16).ok()?..u64::from_str_radix(end, 16).ok()?,
+            readable: permissions.first() == Some(&b'r'),
             writable: permissions.get(1) == Some(&b'w'),
             executable: permissions.get(2) == Some(&b'x'),
             line: line.trim_end().to_owned(),
         })
     }
+}
+
+/// Where `address` is mapped.
+pub(crate) fn at(mappings: &[Mapping], address: u64) -> Option<&Mapping> {
+    mappings.iter().find(|mapping| mapping.addresses.contains(&address))
 }
 
 /// The mappings of one process.
@@ -74,7 +81,8 @@ mod tests {
         let line = "7f12a000-7f12b000 rwxp 00000000 00:00 0    [stack]\n";
         let mapping = Mapping::parse(line).unwrap();
         assert_eq!(mapping.addresses, 0x7f12_a000..0x7f12_b000);
-        assert!(mapping.writable && mapping.executable);
+        assert!(mapping.readable && mapping.writable && mapping.executable);
+        assert!(!Mapping::parse("1000-2000 ---p 0 0:0 0").unwrap().readable);
         assert!(!Mapping::parse("1000-2000 r-xp 0 0:0 0").unwrap().writable);
         assert_eq!(Mapping::parse("VmFlags: rd"), None);
     }

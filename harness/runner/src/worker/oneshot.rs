@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::io;
 
 use crate::connection::oneshot::OneShot;
-use crate::observe;
 use crate::settle::Plan;
 use crate::worker::add_isolated;
 
@@ -26,12 +25,12 @@ pub(crate) fn work(plan: &Plan<'_>, command: &[OsString]) -> io::Result<()> {
 
 fn one(plan: &Plan<'_>, loader: &OneShot<'_>, index: usize) -> io::Result<()> {
     let question = plan.question(index);
-    let look = plan.options.observe && observe::wanted(question.vector);
-    let Some(attempt) = loader.run(&question, look)? else { return Ok(()) };
+    let asked = plan.asked(index);
+    let Some(attempt) = loader.run(&question, asked.as_ref())? else { return Ok(()) };
     let mut result = plan.judged(index, attempt);
     if result.outcome.is_failure()
         && plan.options.isolate
-        && let Some(again) = loader.run(&question, look)?
+        && let Some(again) = loader.run(&question, asked.as_ref())?
     {
         let outcome = plan.judged(index, again).outcome;
         add_isolated(&mut result, outcome, "not every time");

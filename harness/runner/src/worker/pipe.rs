@@ -370,10 +370,9 @@ fn ask_alone(
 fn look(plan: &Plan<'_>, session: &Session, index: usize, attempt: &mut Attempt) {
     if let Told::Answer(said, reply) = &attempt.told
         && said.accepts()
-        && plan.options.observe
-        && observe::wanted(&plan.vectors[index])
+        && let Some(asked) = plan.asked(index)
     {
-        attempt.sight = Some(observe::look(session.pid(), &reply.images));
+        attempt.sight = Some(observe::look(session.pid(), &asked, &reply.images));
     }
 }
 

@@ -25,8 +25,8 @@ const DEATH_NOTES: [&str; 8] = [
 ];
 
 /// The keys of a reply that a one-shot loader may print. A last line without any of them is prose.
-const REPLY_KEYS: [&str; 8] =
-    ["stage", "skip", "rule", "offset", "message", "model", "result", "images"];
+const REPLY_KEYS: [&str; 9] =
+    ["stage", "skip", "rule", "offset", "message", "model", "result", "images", "exports"];
 
 /// What a one-shot process told by its end and its output.
 pub(crate) fn told(exit: &Exit, stdout: &[u8], stderr: &Tail) -> Told {
@@ -58,7 +58,7 @@ fn has_death_note(stderr: &Tail) -> bool {
 }
 
 /// The reply on the last line of stdout, if that is one.
-fn last_reply(stdout: &[u8]) -> Result<Option<Reply>, String> {
+pub(crate) fn last_reply(stdout: &[u8]) -> Result<Option<Reply>, String> {
     let text = String::from_utf8_lossy(stdout);
     let Some(line) = text.lines().rev().find(|line| !line.trim().is_empty()) else {
         return Ok(None);
