@@ -2,9 +2,10 @@
 
 
 class Violation(Exception):
-    """A broken rule: how far the loader got, which rule, and the absolute offset of what broke it."""
+    """A broken rule: how far the loader got, which rule if it has an id, and the absolute offset of what
+    broke it."""
 
-    def __init__(self, stage: str, rule: str, offset: int, message: str):
+    def __init__(self, stage: str, rule: str | None, offset: int, message: str):
         super().__init__(f"{message} (at offset {offset:#x})")
         self.stage = stage
         self.rule = rule

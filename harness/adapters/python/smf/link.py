@@ -42,15 +42,15 @@ class Linked:
 
 
 def room(module: Module) -> tuple[int, int]:
-    """Bytes that stubs and slots take at most."""
-    return (
-        STUB_SIZE * len({entry.symbol_index for entry in in_use(module, records.PLT32)}),
-        SLOT_SIZE * len({entry.symbol_index for entry in in_use(module, records.GOTPCREL)}),
-    )
+    """Bytes that stubs and slots take at most. What the module defines itself is near, and needs no stub."""
+    stubs = {index for index in used_by(module, records.PLT32) if not module.symbols[index].is_defined}
+    slots = used_by(module, records.GOTPCREL)
+    return STUB_SIZE * len(stubs), SLOT_SIZE * len(slots)
 
 
-def in_use(module: Module, *types: int) -> list[Relocation]:
-    return [entry for entry in module.relocations() if entry.type in types]
+def used_by(module: Module, kind: int) -> set[int]:
+    """The symbols that relocations of one type name."""
+    return {entry.symbol_index for entry in module.relocations() if entry.type == kind}
 
 
 def find_imports(module: Module, resolve: Resolve) -> dict[int, int | None]:
@@ -135,7 +135,7 @@ class Linker:
         if entry.type == records.GOTPCREL:
             target = self.slot(entry.symbol_index, target)
         distance = self.distance(entry, target)
-        if not fits_i32(distance) and entry.type == records.PLT32:
+        if not fits_i32(distance) and entry.type == records.PLT32 and entry.symbol_index in self.imports:
             distance = self.distance(entry, self.stub(entry.symbol_index, target))
         if not fits_i32(distance):
             message = f"{distance:#x} does not fit 32 bits"

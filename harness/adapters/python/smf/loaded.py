@@ -101,7 +101,7 @@ def check_host(module: Module) -> None:
         raise Violation("unsupported", "SMF-HOST-PLATFORM", at, "the module is for another system")
     if module.architecture != host.ARCHITECTURE:
         at = HEADER.place(header, "arch")
-        raise Violation("unsupported", "SMF-HEADER-ARCH", at, "the module is for another processor")
+        raise Violation("unsupported", None, at, "the module is for another processor")
 
 
 def reserved(size: int) -> int:

@@ -69,7 +69,7 @@ class Registry:
         module = decode(Path(real).read_bytes())
         check(module)
         loaded = Loaded(module)
-        others = [module for path, module in self.registered.items() if path != real]
+        others = [other for path, other in self.registered.items() if path != real]
 
         def resolve(name: bytes) -> int | None:
             own = loaded.defined_address(name)
