@@ -1,7 +1,9 @@
 //! Which format a command works with.
 
+use std::path::Path;
+
+use blobspec::format::{Check, Constant};
 use blobspec::{BUILTIN, Format, Readings, Spec};
-use harness_codec::{Verdict, decode};
 
 use crate::args::Global;
 use crate::failure::Failure;
@@ -12,10 +14,53 @@ const DEFAULT: &str = "scp";
 
 /// The spec that `--spec` or `--format` names; without either, the default.
 pub(crate) fn spec(global: &Global) -> Result<Spec, Failure> {
-    if let Some(path) = &global.spec {
-        return Ok(Spec::load(&input::display(path), &input::read(path)?)?);
+    match named(global)? {
+        Some(spec) => Ok(spec),
+        None => builtin(DEFAULT),
     }
-    builtin(global.format.as_deref().unwrap_or(DEFAULT))
+}
+
+/// The spec for the file at `path`: as the options say, else the built-in one whose magic the file begins with,
+/// else the one whose extension it has, else the default.
+pub(crate) fn spec_for(global: &Global, path: &Path, file: &[u8]) -> Result<Spec, Failure> {
+    if let Some(spec) = named(global)? {
+        return Ok(spec);
+    }
+    for (name, _) in BUILTIN {
+        let candidate = builtin(name)?;
+        if magic(candidate.format()).is_some_and(|magic| file.starts_with(magic)) {
+            return Ok(candidate);
+        }
+    }
+    spec_by_extension(path)
+}
+
+/// The spec for a file that is to be written to `path`: as the options say, else the one with its extension,
+/// else the default.
+pub(crate) fn spec_of_output(global: &Global, path: &Path) -> Result<Spec, Failure> {
+    match named(global)? {
+        Some(spec) => Ok(spec),
+        None => spec_by_extension(path),
+    }
+}
+
+/// The spec that `--spec` or `--format` names.
+fn named(global: &Global) -> Result<Option<Spec>, Failure> {
+    if let Some(path) = &global.spec {
+        return Ok(Some(Spec::load(&input::display(path), &input::read(path)?)?));
+    }
+    global.format.as_deref().map(builtin).transpose()
+}
+
+fn spec_by_extension(path: &Path) -> Result<Spec, Failure> {
+    let extension = path.extension().unwrap_or_default();
+    for (name, _) in BUILTIN {
+        let candidate = builtin(name)?;
+        if candidate.format().extensions.iter().any(|known| extension.eq_ignore_ascii_case(known)) {
+            return Ok(candidate);
+        }
+    }
+    builtin(DEFAULT)
 }
 
 fn builtin(name: &str) -> Result<Spec, Failure> {
@@ -32,21 +77,19 @@ fn builtin(name: &str) -> Result<Spec, Failure> {
     }
 }
 
-/// The spec for `file`: as the options say, else the built-in one that recognises the bytes.
-pub(crate) fn spec_for(global: &Global, file: &[u8]) -> Result<Spec, Failure> {
-    if global.spec.is_some() || global.format.is_some() {
-        return spec(global);
-    }
-    for (name, _) in BUILTIN {
-        let candidate = builtin(name)?;
-        let verdict = decode(candidate.format(), file).verdict;
-        let malformed =
-            matches!(verdict, Verdict::Rejected { stage: blobspec::format::Stage::Malformed, .. });
-        if !malformed {
-            return Ok(candidate);
+/// The bytes that every file of the format begins with, if its rules say so.
+fn magic(format: &Format) -> Option<&[u8]> {
+    let region = format.regions.first()?;
+    let record = format.records.get(region.record()?)?;
+    let path = format!("{}.{}", region.name, record.fields.first()?.name);
+    format.rules.iter().find_map(|rule| match &rule.check {
+        Check::Const { target, value: Constant::Bytes(bytes) }
+            if format.path_of(target) == path =>
+        {
+            Some(bytes.as_slice())
         }
-    }
-    builtin(DEFAULT)
+        _ => None,
+    })
 }
 
 /// The readings that `--choice` names.

@@ -1,5 +1,7 @@
 //! From the parts of a module to a file: the draft that a packed object becomes.
 
+mod smf;
+
 use blobspec::Format;
 use blobspec::format::Content;
 use harness_codec::{Draft, Encoded, Item, RegionDraft, Verdict, decode, encode};
@@ -7,6 +9,8 @@ use harness_protocol::TypeName;
 
 use crate::failure::Failure;
 use crate::pack::{Packed, PackedFunction, PackedType};
+
+pub(crate) use smf::{SmfHeader, smf};
 
 /// What the header says beside what follows from the object.
 #[derive(Clone, Debug, Default)]

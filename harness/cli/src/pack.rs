@@ -1,4 +1,5 @@
-//! Packing: an ELF object file, as a compiler leaves it, to the parts of an SCP module.
+//! Packing: ELF object files, as a compiler leaves them, to the parts of a module: one to an SCP module here,
+//! several to an SMF module in [`smf`].
 //!
 //! An SCP module is one blob of position-independent code without imports. So the sections of code, and
 //! the read-only ones that they refer to, are laid out one behind the other ([`layout`](self)), every
@@ -13,6 +14,7 @@
 //! | `relocate` | the relocations, one file a machine |
 //! | `signature` | the types of every function, from whichever source has them |
 //! | `types_file`, `dwarf` | the two sources |
+//! | `smf` | the packer of SMF, which shares `elf` |
 #![deny(clippy::as_conversions, clippy::indexing_slicing)] // offsets here come from a file
 
 mod dwarf;
@@ -21,6 +23,7 @@ mod error;
 mod layout;
 mod relocate;
 mod signature;
+pub mod smf;
 mod types_file;
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ const LINES_SHOWN: usize = 4;
 /// Dumps the file. Exits with 0 whether or not the file is valid: `validate` judges.
 pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
     let file = input::read(&options.file)?;
-    let format = formats::format(global, &formats::spec_for(global, &file)?)?;
+    let format = formats::format(global, &formats::spec_for(global, &options.file, &file)?)?;
     let decoded = decode(&format, &file);
     if global.json {
         outln!("{}", as_json(&format, &decoded, &file));

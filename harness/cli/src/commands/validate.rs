@@ -37,7 +37,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
             }
             Err(failure) => return Err(failure),
         };
-        let format = formats::format(global, &formats::spec_for(global, &file)?)?;
+        let format = formats::format(global, &formats::spec_for(global, path, &file)?)?;
         let decoded = decode(&format, &file);
         if decoded.verdict != Verdict::Valid {
             code = code.max(exit::NONCONFORMANT);

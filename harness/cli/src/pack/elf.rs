@@ -1,13 +1,16 @@
-//! What is asked of the object file: its machine, the roles of its sections, the functions it exports.
+//! What is asked of an object file: its machine, the roles of its sections, the functions it exports.
 
-use object::elf::{SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, STT_GNU_IFUNC};
+use object::elf::{
+    SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHT_FINI_ARRAY, SHT_INIT_ARRAY, SHT_PREINIT_ARRAY,
+    STT_GNU_IFUNC,
+};
 use object::read::{Object as _, ObjectSection as _, ObjectSymbol as _};
 use object::{
     BinaryFormat, File, ObjectKind, Section, SectionFlags, Symbol, SymbolFlags, SymbolKind,
     SymbolScope,
 };
 
-use super::layout::Layout;
+use super::layout::{Layout, PAGE};
 use super::{Architecture, PackError};
 
 /// A relocatable ELF object for a machine that SCP knows.
@@ -39,17 +42,7 @@ pub(super) struct Export {
 
 impl<'data> Object<'data> {
     pub(super) fn parse(bytes: &'data [u8]) -> Result<Self, PackError> {
-        let file = File::parse(bytes)?;
-        match (file.format(), file.kind()) {
-            (BinaryFormat::Elf, ObjectKind::Relocatable) => {}
-            (BinaryFormat::Elf, ObjectKind::Executable) => {
-                return Err(PackError::NotRelocatable("an executable"));
-            }
-            (BinaryFormat::Elf, ObjectKind::Dynamic) => {
-                return Err(PackError::NotRelocatable("a shared library or an executable"));
-            }
-            _ => return Err(PackError::NotRelocatable("another kind of file")),
-        }
+        let file = relocatable(bytes)?;
         let architecture = architecture(&file)?;
         Ok(Self { file, architecture })
     }
@@ -78,16 +71,37 @@ impl<'data> Object<'data> {
     }
 }
 
+/// A relocatable ELF object, for whatever machine.
+pub(super) fn relocatable(bytes: &[u8]) -> Result<File<'_>, PackError> {
+    let file = File::parse(bytes)?;
+    match (file.format(), file.kind()) {
+        (BinaryFormat::Elf, ObjectKind::Relocatable) => Ok(file),
+        (BinaryFormat::Elf, ObjectKind::Executable) => {
+            Err(PackError::NotRelocatable("an executable"))
+        }
+        (BinaryFormat::Elf, ObjectKind::Dynamic) => {
+            Err(PackError::NotRelocatable("a shared library or an executable"))
+        }
+        _ => Err(PackError::NotRelocatable("another kind of file")),
+    }
+}
+
 fn architecture(file: &File<'_>) -> Result<Architecture, PackError> {
     match (file.architecture(), file.is_little_endian()) {
         (object::Architecture::X86_64, true) => Ok(Architecture::X86_64),
         (object::Architecture::Aarch64, true) => Ok(Architecture::Arm64),
         (object::Architecture::I386, true) => Ok(Architecture::X86_32),
-        (other, little) => {
-            let order = if little { "little" } else { "big" };
-            Err(PackError::Machine(format!("{other:?} ({order}-endian)")))
-        }
+        _ => Err(PackError::Machine {
+            machine: machine(file),
+            known: "SCP 0.1 knows x86_64, arm64 and x86_32",
+        }),
     }
+}
+
+/// The machine of the code, for messages.
+pub(super) fn machine(file: &File<'_>) -> String {
+    let order = if file.is_little_endian() { "little" } else { "big" };
+    format!("{:?} ({order}-endian)", file.architecture())
 }
 
 /// What `section` is to a packed module, by its flags alone: names mean nothing to a linker.
@@ -99,6 +113,32 @@ pub(super) fn role(section: &Section<'_, '_>) -> Role {
         (true, true, _) => Role::Writable,
         (true, false, true) => Role::Code,
         (true, false, false) => Role::Constants,
+    }
+}
+
+/// Sections that are errors by being there: without them the module would silently do something else.
+pub(super) fn refuse_what_cannot_run(section: &Section<'_, '_>) -> Result<(), PackError> {
+    let SectionFlags::Elf { sh_type, sh_flags } = section.flags() else { return Ok(()) };
+    if section.size() == 0 {
+        return Ok(());
+    }
+    if matches!(sh_type, SHT_INIT_ARRAY | SHT_FINI_ARRAY | SHT_PREINIT_ARRAY) {
+        return Err(PackError::Constructors(section_name(section)));
+    }
+    let executable = sh_flags & SHF_EXECINSTR == SHF_EXECINSTR;
+    if role(section) == Role::Writable && executable {
+        return Err(PackError::WritableCode(section_name(section)));
+    }
+    Ok(())
+}
+
+/// What the section's start must be a multiple of, in bytes: a power of two, and at most a page.
+pub(super) fn alignment(section: &Section<'_, '_>) -> Result<u64, PackError> {
+    let align = section.align().max(1);
+    if align.is_power_of_two() && align <= PAGE {
+        Ok(align)
+    } else {
+        Err(PackError::Alignment { section: section_name(section), align })
     }
 }
 
@@ -122,7 +162,8 @@ pub(super) fn is_indirect(symbol: &Symbol<'_, '_>) -> bool {
     matches!(symbol.flags(), SymbolFlags::Elf { st_info, .. } if st_info.st_type() == STT_GNU_IFUNC)
 }
 
-fn symbol_name(symbol: &Symbol<'_, '_>) -> Result<String, PackError> {
+/// The symbol's name.
+pub(super) fn symbol_name(symbol: &Symbol<'_, '_>) -> Result<String, PackError> {
     let bytes = symbol.name_bytes()?;
     match std::str::from_utf8(bytes) {
         Ok(name) => Ok(name.to_owned()),

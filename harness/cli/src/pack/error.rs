@@ -14,9 +14,14 @@ pub enum PackError {
     /// An ELF file of another kind.
     #[error("this is {0}, not a relocatable ELF object: pack the .o file that `cc -c` writes")]
     NotRelocatable(&'static str),
-    /// Code of a machine that SCP does not know.
-    #[error("code for {0} cannot be packed: SCP 0.1 knows x86_64, arm64 and x86_32")]
-    Machine(String),
+    /// Code of a machine that the format, or the packer for it, does not know.
+    #[error("code for {machine} cannot be packed: {known}")]
+    Machine {
+        /// The object's machine.
+        machine: String,
+        /// Which machines there are instead.
+        known: &'static str,
+    },
     /// A section wants more alignment than a page has.
     #[error(
         "section {section} wants to be aligned to {align} bytes: an image is aligned to {} only",
@@ -30,7 +35,7 @@ pub enum PackError {
     },
     /// Code that is to run before or after everything else.
     #[error(
-        "section {0} lists functions to run when the module is loaded or unloaded: SCP 0.1 has no such \
+        "section {0} lists functions to run when the module is loaded or unloaded: a module has no such \
          thing, call them explicitly"
     )]
     Constructors(String),
@@ -41,13 +46,15 @@ pub enum PackError {
     #[error("the object defines no global function (static and hidden ones are not exported)")]
     NoFunctions,
     /// The name of a symbol is not text.
-    #[error("the name of a global function is not UTF-8: {0:?}")]
+    #[error("the name of a symbol is not UTF-8: {0:?}")]
     Name(String),
     /// A symbol lies outside its section.
     #[error("function `{0}` starts outside its section: the object file is damaged")]
     Entry(String),
     /// The function is chosen when it is first used.
-    #[error("function `{0}` is an indirect function (ifunc): SCP 0.1 has no dynamic linker for it")]
+    #[error(
+        "function `{0}` is an indirect function (ifunc): a module has no dynamic linker for it"
+    )]
     IndirectFunction(String),
     /// A relocation that cannot be resolved inside the blob.
     #[error(transparent)]

@@ -6,12 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use object::elf::{SHT_FINI_ARRAY, SHT_INIT_ARRAY, SHT_PREINIT_ARRAY};
 use object::read::{Object as _, ObjectSection as _, ObjectSymbol as _};
-use object::{Relocation, RelocationTarget, Section, SectionFlags, SectionIndex};
+use object::{Relocation, RelocationTarget, Section, SectionIndex};
 
 use super::PackError;
-use super::elf::{Object, Role, role, section_name};
+use super::elf::{Object, Role, alignment, refuse_what_cannot_run, role};
 
 /// The smallest page of the supported machines, in bytes: what the start of the blob is aligned to.
 pub(super) const PAGE: u64 = 4096;
@@ -55,11 +54,7 @@ impl Layout {
     }
 
     fn append(&mut self, section: &Section<'_, '_>) -> Result<(), PackError> {
-        let align = section.align().max(1);
-        if !align.is_power_of_two() || align > PAGE {
-            return Err(PackError::Alignment { section: section_name(section), align });
-        }
-        let align = usize::try_from(align).unwrap_or(1);
+        let align = usize::try_from(alignment(section)?).unwrap_or(1);
         self.blob.resize(self.blob.len().next_multiple_of(align), 0);
         let start = u64::try_from(self.blob.len()).unwrap_or(u64::MAX);
         self.starts.insert(section.index().0, start);
@@ -77,22 +72,6 @@ fn code_sections(object: &Object<'_>) -> Result<Vec<SectionIndex>, PackError> {
         }
     }
     Ok(code)
-}
-
-/// Sections that are errors by being there: without them the module would silently do something else.
-fn refuse_what_cannot_run(section: &Section<'_, '_>) -> Result<(), PackError> {
-    let SectionFlags::Elf { sh_type, sh_flags } = section.flags() else { return Ok(()) };
-    if section.size() == 0 {
-        return Ok(());
-    }
-    if matches!(sh_type, SHT_INIT_ARRAY | SHT_FINI_ARRAY | SHT_PREINIT_ARRAY) {
-        return Err(PackError::Constructors(section_name(section)));
-    }
-    let executable = sh_flags & object::elf::SHF_EXECINSTR == object::elf::SHF_EXECINSTR;
-    if role(section) == Role::Writable && executable {
-        return Err(PackError::WritableCode(section_name(section)));
-    }
-    Ok(())
 }
 
 /// The read-only sections that `code` reaches, in the order of the object.

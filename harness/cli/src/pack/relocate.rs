@@ -144,7 +144,7 @@ fn section_target(
 }
 
 /// The relocation's name in the machine's ABI.
-fn type_name(architecture: Architecture, relocation: &Relocation) -> String {
+pub(super) fn type_name(architecture: Architecture, relocation: &Relocation) -> String {
     let RelocationFlags::Elf { r_type } = relocation.flags() else {
         return "relocation".into();
     };
@@ -157,7 +157,7 @@ fn type_name(architecture: Architecture, relocation: &Relocation) -> String {
 }
 
 /// What a person calls the target: assemblers refer to static things by their section and an addend.
-fn target_name(object: &Object<'_>, relocation: &Relocation) -> String {
+pub(super) fn target_name(object: &Object<'_>, relocation: &Relocation) -> String {
     let section = match relocation.target() {
         RelocationTarget::Symbol(index) => match object.file.symbol_by_index(index) {
             Ok(symbol) if symbol.name_bytes().is_ok_and(|name| !name.is_empty()) => {
