@@ -65,7 +65,8 @@ def build(sections: list[tuple], symbols: list[tuple] = (), **header: int) -> by
     records = strings = b""
     for name, kind, value, size, binding in symbols:
         text = name.encode()
-        records += struct.pack("<IIBBBB4xQQII", len(strings), fnv1a(text), kind, binding, 0, 0, value, size, 0, 0)
+        records += struct.pack("<IIBBBB4x", len(strings), fnv1a(text), kind, binding, 0, 0)
+        records += struct.pack("<QQII", value, size, 0, 0)
         strings += text + b"\0"
     exported = sum(entry[4] == GLOBAL and (entry[2] or entry[3]) != 0 for entry in symbols)
     fields = {"major": 1, "minor": 0, "platform": 0, "arch": 0, "flags": 0, "entry": 0} | header
@@ -327,6 +328,31 @@ class Scenarios(unittest.TestCase):
         self.assertEqual(replies[4]["stage"], "loaded")
         self.assertEqual(replies[5]["rule"], "SMF-IMPORT")
         self.assertEqual(replies[6]["stage"], "unresolvable")
+
+    def test_an_import_finds_the_modules_own_definition_then_modules_then_the_host(self):
+        # mov rax, imm64; ret, and the number is the address of an import
+        code = bytes.fromhex("48b8") + bytes(8) + RET
+        entries = relocations((2, 1, ABS64, 0))
+        asks = [symbol("ask", FUNCTION, 0, 11), symbol("one", FUNCTION)]
+        own = [*asks, symbol("one", FUNCTION, 10, 1, LOCAL)]
+        load_both = [
+            load("own.smf", build([section(CODE, code), entries], own)),
+            load("asks.smf", build([section(CODE, code), entries], asks)),
+        ]
+        questions = [
+            {"do": "call", "handle": handle, "call": {"function": "ask", "args": [], "returns": "int64"}}
+            for handle in ("own.smf", "asks.smf")
+        ]
+        find = {"do": "find", "handle": "own.smf", "symbol": "one"}
+        replies = self.run_steps(*load_both, *questions, find, imports={"one": 77})
+        answers = [reply["result"]["value"] for reply in replies[2:4]]
+        self.assertEqual(answers, [replies[4]["address"], 77])
+        self.loader.release()
+        one = load("a.smf", constant("one", 1))
+        resolve = {"do": "resolve", "symbol": "one"}
+        replies = self.run_steps(one, *load_both, *questions, resolve, imports={"one": 77})
+        self.assertEqual(replies[4]["result"]["value"], replies[5]["address"])
+        self.assertNotEqual(replies[5]["address"], 77)
 
     def test_code_stays_mapped_while_it_can_be_reached(self):
         replies = self.run_steps(

@@ -1,8 +1,9 @@
 """Several modules that import from each other.
 
-A file is loaded once, whichever path leads to it. An import finds the module's own definitions first, then the
-exports of the others in load order, then what the host offers; an import never satisfies an import. A module stays
-mapped while it is registered, while somebody holds it, and while a module that imports from it is mapped.
+A file is loaded once, whichever path leads to it. An import finds the module's own definitions first, then
+the exports of the others in load order, then what the host offers; an import never satisfies an import. A
+module stays mapped while it is registered, while somebody holds it, and while a module that imports from it
+is mapped.
 """
 
 import os
