@@ -1,14 +1,18 @@
 //! Judging one answer against one expectation. Pure: no process, no clock, no file.
 //!
-//! The order of the checks is the order of a load: accepted or rejected, stage, model, call. The first
-//! difference is the outcome.
+//! The order of the checks is the order of a load: accepted or rejected, stage, model, exports, call. The
+//! first difference is the outcome. A scenario is judged step by step.
 
+mod exports;
 pub mod model;
+mod scenario;
+mod trim;
+
+pub use trim::trimmed;
 
 use harness_protocol::{Expect, Reply, Stage, Vector, Want};
 
-use crate::limits::{MAX_KEPT_MODEL, MAX_QUOTED};
-use crate::text::{cut, cut_to};
+use crate::text::cut;
 use crate::{CaseResult, Outcome};
 
 /// What a loader said about the file. A one-shot loader without JSON says no stage.
@@ -94,18 +98,19 @@ impl Verdict {
     }
 }
 
-/// Judges an answer that is not a skip.
+/// Judges an answer to `vector` that is not a skip against what is right under the readings that hold.
 ///
 /// A rule that differs from the expected one is only noted unless `strictness.rules`; then it is
 /// `wrong-stage`, because a rule is a finer stage and the stages themselves agree.
 #[must_use]
 pub fn judge(
-    want: Want,
+    vector: &Vector,
     expect: &Expect,
     said: Said,
     reply: &Reply,
     strictness: Strictness,
 ) -> Verdict {
+    let want = vector.want;
     if let Some(verdict) = judge_stage(want, expect, said, reply) {
         return verdict;
     }
@@ -115,6 +120,15 @@ pub fn judge(
     let model = expect.model.as_ref().zip(reply.model.as_ref());
     if let Some(difference) = model.and_then(|(want, got)| model::difference(want, got)) {
         return Verdict::new(Outcome::WrongModel, difference);
+    }
+    let exports = expect.exports.as_ref().zip(reply.exports.as_ref());
+    if let Some(cause) =
+        exports.and_then(|(want, got)| exports::difference(want, got, &reply.images))
+    {
+        return Verdict::new(Outcome::WrongModel, cause);
+    }
+    if want == Want::Scenario {
+        return scenario::judge(&vector.steps, &reply.steps).unwrap_or_else(|| Verdict::pass(None));
     }
     let executed = matches!(said, Said::Stage(Stage::Returned)) || want == Want::Call;
     if executed && let Some(cause) = call_difference(expect, reply) {
@@ -126,8 +140,11 @@ pub fn judge(
 /// Whether the answer in `result` is the one that `expect` wants.
 pub(crate) fn agrees(vector: &Vector, expect: &Expect, result: &CaseResult) -> bool {
     let Some(reply) = &result.got else { return false };
+    if result.failed_as.unwrap_or(result.outcome) == Outcome::WrongImage && expect.accepts() {
+        return false; // What was seen in memory is not part of the reply.
+    }
     let Some(said) = said(reply, result) else { return false };
-    let verdict = judge(vector.want, expect, said, reply, Strictness::default());
+    let verdict = judge(vector, expect, said, reply, Strictness::default());
     verdict.outcome == Outcome::Pass
 }
 
@@ -241,32 +258,6 @@ fn json(value: &impl serde::Serialize) -> String {
 fn stages(expect: &Expect) -> String {
     let names: Vec<_> = expect.stages.iter().map(|stage| stage.name()).collect();
     names.join(" or ")
-}
-
-/// What a result keeps of a reply: texts cut; model, buffers and images only beside a failure, and the
-/// model only while it is small.
-#[must_use]
-pub fn trimmed(reply: Reply, outcome: Outcome) -> Reply {
-    let cut_text =
-        |text: Option<String>| text.map(|t| cut_to(&t, harness_protocol::limits::MAX_TEXT));
-    let mut kept = Reply {
-        message: cut_text(reply.message),
-        rule: reply.rule.map(|text| cut_to(&text, MAX_QUOTED)),
-        skip: cut_text(reply.skip),
-        ..reply
-    };
-    if outcome == Outcome::Pass {
-        kept.model = None;
-        kept.buffers.clear();
-        kept.images.clear();
-    }
-    if kept.model.as_ref().is_some_and(|model| model.to_string().len() > MAX_KEPT_MODEL) {
-        kept.model = None;
-    }
-    if kept.buffers.iter().map(|buffer| buffer.0.len()).sum::<usize>() > MAX_KEPT_MODEL {
-        kept.buffers.clear();
-    }
-    kept
 }
 
 #[cfg(test)]

@@ -194,10 +194,9 @@ impl<'a> Plan<'a> {
     }
 
     fn judge_answer(&self, index: usize, said: Said, reply: Reply, result: &mut CaseResult) {
-        let want = self.vectors[index].want;
-        let expect = self.expect(index);
+        let (vector, expect) = (&self.vectors[index], self.expect(index));
         let Verdict { outcome, cause, note } =
-            judge(want, expect, said, &reply, self.options.strictness);
+            judge(vector, expect, said, &reply, self.options.strictness);
         // A rule id of somebody else's vocabulary says nothing about ours.
         let ours = reply.rule.as_deref().is_some_and(|rule| self.known_rules.contains(rule));
         result.notes.extend(note.filter(|_| ours));
