@@ -8,6 +8,7 @@
 
 mod buffer;
 mod declared;
+mod smf;
 
 use std::ffi::c_void;
 use std::ops::Range;

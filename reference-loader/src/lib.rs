@@ -1,7 +1,9 @@
-//! Reference loader for SCP 0.1, the Code Share Protocol: the second, independent reading of the document.
+//! Reference loader for SCP 0.1, the Code Share Protocol, and (in [`smf`]) for SMF 1.0, the Simple Module
+//! Format: the second, independent reading of the documents.
 //!
 //! Written by hand and sharing no decoding code with the spec-driven codec it is compared with. Where the
-//! document is silent it follows the default reading of every choice in `spec/formats/scp.yaml`.
+//! documents are silent it follows the default reading of every choice in `spec/formats/scp.yaml` and
+//! `smf.yaml`. What stands here, at the root, is SCP; the module tree of SMF has the same shape.
 //!
 //! - Reading: [`parse`] says where everything is, [`validate()`] whether all of it is right. Both borrow from
 //!   the file, copy nothing and take every offset as hostile.
@@ -11,7 +13,7 @@
 //! - Answering: [`Adapter`] speaks the harness's pipe protocol, as any third party's loader would.
 //!
 //! Machine code is only ever run by `unsafe` functions ([`call::invoke`], [`Module::call`],
-//! [`Function::call`](registry::Function::call)): that the code may be trusted is for the caller to know.
+//! [`Function::call`](registry::Function::call), [`smf::Module::call`]): that the code may be trusted is for the caller to know.
 
 pub mod adapter;
 pub mod call;
@@ -29,6 +31,7 @@ mod model;
 mod module;
 pub mod registry;
 mod rule;
+pub mod smf;
 mod strings;
 mod sys;
 mod table;

@@ -1,7 +1,6 @@
 //! The rules of SCP 0.1 that this loader enforces, with their frozen ids.
 
-use harness_protocol::Stage;
-
+/// Defines an enum of rules with their ids, stages and sentences.
 macro_rules! rules {
     ($($(#[doc = $doc:literal])+ $name:ident = ($id:literal, $stage:ident),)+) => {
         /// A rule, in canonical order: of several violations of one stage, the first in this order is
@@ -26,9 +25,9 @@ macro_rules! rules {
 
             /// The stage that a violation ends the load at.
             #[must_use]
-            pub fn stage(self) -> Stage {
+            pub fn stage(self) -> harness_protocol::Stage {
                 match self {
-                    $(Self::$name => Stage::$stage,)+
+                    $(Self::$name => harness_protocol::Stage::$stage,)+
                 }
             }
 
@@ -42,6 +41,8 @@ macro_rules! rules {
         }
     };
 }
+
+pub(crate) use rules;
 
 rules! {
     // Checked while the bytes are decoded; the first violation ends the decoding.

@@ -1,5 +1,7 @@
 //! Everything that is asked of the operating system: anonymous memory, its protection, whole files.
 
+pub(crate) mod pages;
+
 use std::io;
 use std::path::Path;
 

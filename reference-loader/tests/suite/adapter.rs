@@ -78,9 +78,9 @@ fn it_introduces_itself_and_leaves() {
     let mut program = Program::start();
     let describe = program.hello();
     assert_eq!((describe.protocol, &*describe.name), (PROTOCOL_VERSION, "reference-loader"));
-    assert_eq!((&*describe.language, describe.formats), ("rust", vec!["scp".into()]));
+    assert_eq!((&*describe.language, describe.formats), ("rust", vec!["scp".into(), "smf".into()]));
     assert_eq!(describe.architectures, ["x86_64", "arm64", "x86_32"]);
-    assert_eq!(describe.wants, [Want::Validate, Want::Load, Want::Call]);
+    assert_eq!(describe.wants, [Want::Validate, Want::Load, Want::Call, Want::Scenario]);
     assert!(describe.choices.is_empty() && describe.version == env!("CARGO_PKG_VERSION"));
     program.send(&ToLoader::Bye);
     assert!(program.end().success());

@@ -14,3 +14,4 @@ mod model;
 mod modules;
 #[cfg(target_arch = "x86_64")]
 mod registry;
+mod smf;

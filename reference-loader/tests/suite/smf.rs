@@ -1,0 +1,5 @@
+//! Tests of the SMF loader from outside, one module a concern.
+
+mod boundaries;
+mod encode;
+mod files;
