@@ -11,6 +11,18 @@ fn the_python_loader_conforms() {
 }
 
 #[test]
+fn the_python_loaders_pass_their_own_tests() {
+    let tests = std::process::Command::new("python3")
+        .args(["-B", "-m", "unittest"])
+        .current_dir(root().join("harness/adapters/python"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&tests.stderr);
+    assert!(tests.status.success() && said.contains("OK"), "{said}");
+    assert!(!said.contains("Ran 0 tests"), "{said}");
+}
+
+#[test]
 fn the_c_library_conforms() {
     let library = c_loaders().join("libscp_loader.so");
     let ran =
