@@ -311,7 +311,7 @@ class Scenarios(unittest.TestCase):
         first, second, third = self.run_steps(
             load("a.smf", constant("one", 1)), load("x/../a.smf", None, "again"), load("./a.smf", None, "b")
         )
-        self.assertEqual(second["stage"], "malformed")  # there is no folder x
+        self.assertEqual(second["stage"], "unresolvable")  # there is no folder x
         self.assertEqual(first["images"], third["images"])
 
     def test_imports_find_exports_and_never_imports(self):

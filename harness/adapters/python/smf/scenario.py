@@ -45,8 +45,8 @@ class Scenario:
                 unloaded = self.registry.unload(inside(folder, path))
                 return {} if unloaded else unresolvable(f"nothing is loaded from `{path}`")
             case {"do": "release", "handle": handle}:
-                self.handles.pop(handle, None)
-                return {}
+                given = self.handles.pop(handle, None)
+                return {} if given else nothing_loaded_as(handle)
             case {"do": "resolve", "symbol": symbol}:
                 return found(symbol, self.registry.resolve(encoded(symbol)))
             case {"do": "find", "handle": handle, "symbol": symbol}:
@@ -67,7 +67,7 @@ class Scenario:
         except Unmappable as error:
             return {"stage": "unmappable", "message": str(error)}
         except OSError as error:
-            return {"stage": "malformed", "message": str(error)}
+            return unresolvable(str(error))
         self.handles[handle] = loaded
         return {"stage": "loaded", "images": images(loaded)}
 
@@ -78,7 +78,7 @@ class Scenario:
 
     def call(self, handle: str, wanted: dict) -> Reply:
         if handle not in self.handles:
-            return unresolvable(f"nothing is loaded as `{handle}`")
+            return nothing_loaded_as(handle)
         reply = call(self.handles[handle], wanted)
         return {key: value for key, value in reply.items() if key != "buffers"}
 
@@ -116,6 +116,10 @@ def images(loaded: Loaded) -> list[dict]:
 
 def found(symbol: str, address: int | None) -> Reply:
     return unresolvable(f"no symbol `{symbol}`") if address is None else {"address": address}
+
+
+def nothing_loaded_as(handle: str) -> Reply:
+    return unresolvable(f"nothing is loaded as `{handle}`")
 
 
 def unresolvable(message: str) -> Reply:
