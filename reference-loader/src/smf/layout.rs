@@ -90,10 +90,16 @@ impl Layout {
 mod tests {
     use super::*;
 
-    fn places(sections: &[(SectionType, u64, u64)]) -> (Vec<u64>, Layout) {
+    const CODE: u32 = 1;
+    const DATA: u32 = 2;
+    const BSS: u32 = 3;
+    const RODATA: u32 = 4;
+    const RELOC: u32 = 6;
+
+    fn places(sections: &[(u32, u64, u64)]) -> (Vec<u64>, Layout) {
         let mut layout = Layout::default();
-        let place = |(kind, virtual_size, alignment): &(SectionType, u64, u64)| {
-            let (type_code, virtual_size, alignment) = (*kind as u32, *virtual_size, *alignment);
+        let place = |(type_code, virtual_size, alignment): &(u32, u64, u64)| {
+            let (type_code, virtual_size, alignment) = (*type_code, *virtual_size, *alignment);
             layout.place(Section { type_code, virtual_size, alignment, ..Section::default() })
         };
         let starts = sections.iter().filter_map(place).map(|placed| placed.start).collect();
@@ -102,16 +108,15 @@ mod tests {
 
     #[test]
     fn sections_start_at_the_next_multiple() {
-        use SectionType::{Bss, Code, Data, Reloc, RoData};
         let (starts, layout) = places(&[
-            (Code, 5, 16),
-            (Reloc, 24, 1),
-            (Data, 3, 4096),
-            (Code, 1, 16),
-            (Bss, 9, 8),
-            (RoData, 0, 1),
-            (RoData, 2, 2),
-            (Bss, 1, 1),
+            (CODE, 5, 16),
+            (RELOC, 24, 1),
+            (DATA, 3, 4096),
+            (CODE, 1, 16),
+            (BSS, 9, 8),
+            (RODATA, 0, 1),
+            (RODATA, 2, 2),
+            (BSS, 1, 1),
         ]);
         assert_eq!(starts, [0, 0, 16, 8, 4096, 4096, 8192]);
         assert_eq!((layout.code(), layout.data(), layout.total()), (17, 8193, 8210));
@@ -119,10 +124,9 @@ mod tests {
 
     #[test]
     fn sums_are_held_at_the_end() {
-        use SectionType::{Code, Data, RoData};
         let huge = u64::MAX - 1;
-        assert_eq!(places(&[(Code, huge, 1), (Code, 5, 16)]).1.code(), u64::MAX);
-        assert_eq!(places(&[(Data, huge, 0), (RoData, 0, 0)]).1.data(), u64::MAX);
-        assert_eq!(places(&[(Code, 1, 3), (Code, 1, 3)]).0, [0, 3]);
+        assert_eq!(places(&[(CODE, huge, 1), (CODE, 5, 16)]).1.code(), u64::MAX);
+        assert_eq!(places(&[(DATA, huge, 0), (RODATA, 0, 0)]).1.data(), u64::MAX);
+        assert_eq!(places(&[(CODE, 1, 3), (CODE, 1, 3)]).0, [0, 3]);
     }
 }

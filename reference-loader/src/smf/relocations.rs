@@ -111,8 +111,7 @@ mod tests {
 
     #[test]
     fn fields_are_where_the_rules_say() {
-        let mut bytes: Vec<u8> = (0..24).collect();
-        bytes[23] = 0xff;
+        let bytes: Vec<u8> = (0..23).chain([0xff]).collect();
         let relocation = Relocation::read(bytes.as_slice().try_into().unwrap(), 100);
         assert_eq!(relocation.offset, 0x0706_0504_0302_0100);
         assert_eq!(100 + u64::from(relocation.symbol_index & 0xff), relocation.symbol_at());

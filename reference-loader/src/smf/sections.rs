@@ -142,9 +142,9 @@ mod tests {
     #[test]
     fn codes_are_the_discriminants() {
         let kind = |type_code| Section { type_code, ..Section::default() }.kind();
-        for code in 1..=9 {
-            assert_eq!(kind(code).map(|kind| kind as u32), Some(code));
-        }
+        use SectionType::{Bss, Code, Data, Reloc, RoData, SrcMap, SymTab, TypeInfo, Version};
+        let kinds = [Code, Data, Bss, RoData, SymTab, Reloc, TypeInfo, Version, SrcMap];
+        assert_eq!((1..=9).filter_map(kind).collect::<Vec<_>>(), kinds);
         assert_eq!((kind(0), kind(10), kind(257)), (None, None, None));
     }
 }

@@ -61,12 +61,3 @@ pub(crate) fn patched(mut file: Vec<u8>, edits: &str) -> Vec<u8> {
     }
     file
 }
-
-/// A module with one function `name` of this code.
-pub(crate) fn function(name: &str, code: &[u8]) -> Smf {
-    Smf {
-        sections: vec![section(CODE, 16, code)],
-        symbols: vec![symbol(name, FUNCTION, GLOBAL, 0, code.len() as u64)],
-        ..Smf::default()
-    }
-}
