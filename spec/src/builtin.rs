@@ -4,7 +4,8 @@ use crate::error::SpecError;
 use crate::spec::Spec;
 
 /// Name and text of every built-in spec.
-pub const BUILTIN: &[(&str, &str)] = &[("scp", include_str!("../formats/scp.yaml"))];
+pub const BUILTIN: &[(&str, &str)] =
+    &[("scp", include_str!("../formats/scp.yaml")), ("smf", include_str!("../formats/smf.yaml"))];
 
 /// A commented spec to start one's own from.
 pub const STARTER: &str = include_str!("../formats/starter.yaml");

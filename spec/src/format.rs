@@ -3,10 +3,15 @@
 //! Names have become indices into the lists of [`Format`]; paths have become [`Target`]s (what a rule
 //! looks at, once per element) and [`Operand`]s (a number from somewhere else in the file).
 
+mod linking;
 mod rules;
 
 use crate::formula::Formula;
 pub use crate::source::{Checksum, ChecksumReads, Clause, Endian, Fill, Level, Protection, Stage};
+pub use linking::{
+    Condition, IMAGE_PAGE, Image, ImageSource, LinkedRelocations, LinkedSymbols, Linking, Payloads,
+    Sections, Test,
+};
 pub use rules::{Check, Constant, Rule};
 
 /// A resolved format under one set of readings.
@@ -38,6 +43,8 @@ pub struct Format {
     pub regions: Vec<Region>,
     /// Images.
     pub images: Vec<Image>,
+    /// Which records are symbols and relocations.
+    pub linking: Option<Linking>,
     /// Relocations.
     pub relocations: Vec<Relocation>,
     /// All rules, the inactive ones too: positions in this list are stable across readings.
@@ -314,8 +321,12 @@ pub enum Derive {
     SizeOf(usize),
     /// Length of the file in bytes.
     SizeOfFile,
-    /// Number of elements of a region.
-    CountOfRegion(usize),
+    /// File offset of the record's own stretch in that payloads region.
+    PayloadOffset(usize),
+    /// Length in bytes of the record's own stretch in that payloads region.
+    PayloadSize(usize),
+    /// Number of elements of a region of which a condition holds.
+    CountOfRegion(usize, Condition),
     /// Number of elements of an array field of the same record.
     CountOfField(usize),
     /// CRC-32/ISO-HDLC over the regions `from` to `to`.
@@ -355,6 +366,8 @@ pub struct Region {
     pub at: Option<Operand>,
     /// It starts at the next multiple of this many bytes.
     pub align: u64,
+    /// Where it lies instead if the end of the file says so.
+    pub trailer: Option<Trailer>,
     /// File offset that it must not reach past.
     pub limit: Option<Operand>,
     /// Code that returns at once.
@@ -368,7 +381,9 @@ impl Region {
     #[must_use]
     pub fn record(&self) -> Option<usize> {
         match &self.content {
-            Content::Record(record) | Content::Array { record, .. } => Some(*record),
+            Content::Record(record)
+            | Content::Array { record, .. }
+            | Content::Inside { record, .. } => Some(*record),
             _ => None,
         }
     }
@@ -381,6 +396,15 @@ impl Region {
             _ => None,
         }
     }
+}
+
+/// A place so many bytes before the end of the file, if the bytes there begin like this.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trailer {
+    /// Bytes before the end of the file.
+    pub size: u64,
+    /// What the bytes there begin with.
+    pub starts_with: Vec<u8>,
 }
 
 /// Code that returns at once.
@@ -424,6 +448,17 @@ pub enum Content {
         opcodes: usize,
         /// How far it reaches.
         extent: Extent,
+    },
+    /// A stretch of bytes for each element of a table.
+    Payloads(Payloads),
+    /// A list of records for each payload of which the condition holds.
+    Inside {
+        /// Their type.
+        record: usize,
+        /// The payloads region.
+        payloads: usize,
+        /// Which of its table's elements hold records.
+        filter: Condition,
     },
 }
 
@@ -493,6 +528,8 @@ pub enum Operand {
         /// Position in [`Enum::attributes`].
         attribute: usize,
     },
+    /// Bytes of an image.
+    ImageSize(usize),
 }
 
 /// A field of one particular record.
@@ -555,26 +592,6 @@ pub struct Instruction {
     pub role: Option<String>,
 }
 
-/// What gets mapped.
-#[derive(Clone, Debug)]
-pub struct Image {
-    /// Name.
-    pub name: String,
-    /// Where its bytes come from.
-    pub source: ImageSource,
-    /// `r`, `rw` or `rx`.
-    pub permissions: String,
-}
-
-/// Where an image's bytes come from.
-#[derive(Clone, Debug)]
-pub enum ImageSource {
-    /// A region as it stands.
-    Region(usize),
-    /// Sections of a table; the names have been checked.
-    Sections(crate::source::ImageSections),
-}
-
 /// One kind of relocation.
 #[derive(Clone, Debug)]
 pub struct Relocation {
@@ -590,6 +607,10 @@ pub struct Relocation {
     pub calc: Formula,
     /// The range that the value must fit.
     pub fits: Option<String>,
+    /// The place may lead to code that jumps to S.
+    pub stub: bool,
+    /// A loader may refuse it as unsupported.
+    pub optional: bool,
     /// Architectures; empty: all.
     pub architectures: Vec<String>,
     /// Clause.

@@ -6,7 +6,8 @@
 use std::collections::BTreeSet;
 
 use crate::format::{
-    Check, Content, Count, CountSource, Derive, Extent, FieldRef, Operand, Stub, Target,
+    Check, Condition, Content, Count, CountSource, Derive, Extent, FieldRef, Image, ImageSource,
+    LinkedRelocations, LinkedSymbols, Linking, Operand, Stub, Target,
 };
 use crate::{Format, Spec, locate};
 
@@ -163,6 +164,7 @@ fn used_fields(format: &Format) -> BTreeSet<(usize, usize)> {
     let mut uses = Uses { format, fields: BTreeSet::new() };
     for rule in &format.rules {
         uses.check(&rule.check);
+        uses.condition(&rule.filter);
     }
     for (record, spec) in format.records.iter().enumerate() {
         for (index, field) in spec.fields.iter().enumerate() {
@@ -182,6 +184,8 @@ fn used_fields(format: &Format) -> BTreeSet<(usize, usize)> {
             uses.field(field);
         }
     }
+    format.images.iter().for_each(|image| uses.image(image));
+    format.linking.iter().for_each(|linking| uses.linking(linking));
     uses.fields
 }
 
@@ -243,7 +247,42 @@ impl Uses<'_> {
             | Content::Stream { extent: Extent::Size(operand) | Extent::Until(operand), .. } => {
                 self.operand(operand);
             }
+            Content::Payloads(payloads) => {
+                for path in [&payloads.offset, &payloads.size] {
+                    self.target(&Target { region: payloads.table, path: path.clone() });
+                }
+                self.condition(&payloads.filter);
+            }
+            Content::Inside { filter, .. } => self.condition(filter),
             _ => {}
+        }
+    }
+
+    fn condition(&mut self, condition: &Condition) {
+        condition.fields().for_each(|field| self.field(field));
+    }
+
+    fn image(&mut self, image: &Image) {
+        let ImageSource::Sections(sections) = &image.source else { return };
+        self.condition(&sections.filter);
+        for path in sections.virtual_size.iter().chain(&sections.align) {
+            self.target(&Target { region: sections.table, path: path.clone() });
+        }
+    }
+
+    fn linking(&mut self, linking: &Linking) {
+        let LinkedSymbols { table, name, value, defined, weak, exported, images, .. } =
+            &linking.symbols;
+        for path in [name, value] {
+            self.target(&Target { region: *table, path: path.clone() });
+        }
+        let conditions = [defined, exported].into_iter().chain(weak);
+        for condition in conditions.chain(images.iter().map(|(_, condition)| condition)) {
+            self.condition(condition);
+        }
+        let LinkedRelocations { table, place, symbol, kind, addend, .. } = &linking.relocations;
+        for path in [place, symbol, kind, addend] {
+            self.target(&Target { region: *table, path: path.clone() });
         }
     }
 
@@ -254,6 +293,9 @@ impl Uses<'_> {
             | Check::Ends { .. }
             | Check::Separate { .. }
             | Check::Utf8 { .. }
+            | Check::ImageSize { .. }
+            | Check::Resolved { .. }
+            | Check::RelocationRange { .. }
             | Check::Mapping { .. } => {}
             Check::Const { target, .. }
             | Check::InEnum { target }
@@ -264,7 +306,15 @@ impl Uses<'_> {
             | Check::EntryStart { target, .. }
             | Check::NeedsEntry { target, .. }
             | Check::Unique { target, .. }
+            | Check::PowerOfTwo { target }
+            | Check::NameLength { target, .. }
+            | Check::NameUtf8 { target, .. }
+            | Check::HostPlatform { target, .. }
             | Check::Derived { target } => self.target(target),
+            Check::RefersTo { target, is, .. } => {
+                self.target(target);
+                self.condition(is);
+            }
             Check::Range { target, min, max } => {
                 self.target(target);
                 min.iter().chain(max).for_each(|operand| self.operand(operand));
@@ -276,7 +326,7 @@ impl Uses<'_> {
             Check::Implies { when, then } => {
                 when.iter().chain(then).for_each(|(target, _)| self.target(target));
             }
-            Check::Fits { each, start, length, size } => {
+            Check::Fits { each, start, length, size, .. } => {
                 self.target(each);
                 [start, length, size].into_iter().for_each(|operand| self.operand(operand));
             }

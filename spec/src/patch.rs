@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-/// Sets the value that `path` leads to; `null` removes it. Every step but the last must exist.
+/// Sets the value that `path` leads to; `null` removes it. Every step but the last must exist. A last step that ends
+/// in `+` puts the elements of the list `value` after the element, or at the end of the list, that it names.
 ///
 /// # Errors
 /// A sentence naming the step that leads nowhere.
@@ -12,6 +13,9 @@ pub(crate) fn apply(document: &mut Value, path: &str, value: &Value) -> Result<(
     let mut at = document;
     for step in &steps {
         at = enter(at, step).ok_or_else(|| format!("`{path}`: there is no `{step}`"))?;
+    }
+    if let Some(name) = last.strip_suffix('+') {
+        return insert(at, path, name, value);
     }
     match at {
         Value::Array(elements) => {
@@ -34,6 +38,28 @@ pub(crate) fn apply(document: &mut Value, path: &str, value: &Value) -> Result<(
             *other = Value::Object(Map::from_iter([(last.to_owned(), value.clone())]));
         }
     }
+    Ok(())
+}
+
+fn insert(at: &mut Value, path: &str, name: &str, value: &Value) -> Result<(), String> {
+    let Value::Array(new) = value else {
+        return Err(format!("`{path}`: what is put after something is a list"));
+    };
+    let nowhere = || format!("`{path}`: there is no `{name}`");
+    let (elements, position) = match at {
+        Value::Array(elements) => {
+            let position = position(elements, name).ok_or_else(nowhere)?;
+            (elements, position + 1)
+        }
+        Value::Object(object) => {
+            let list = object.get_mut(name).and_then(Value::as_array_mut);
+            let list = list.ok_or_else(nowhere)?;
+            let end = list.len();
+            (list, end)
+        }
+        _ => return Err(nowhere()),
+    };
+    elements.splice(position..position, new.iter().cloned());
     Ok(())
 }
 
@@ -71,6 +97,22 @@ mod tests {
         );
         apply(&mut document, "rules.R.max", &Value::Null).unwrap();
         assert_eq!(document["rules"], json!([{"id": "R"}]));
+    }
+
+    #[test]
+    fn a_plus_puts_elements_after_one_or_at_the_end() {
+        let mut document = json!({"fields": [{"name": "a"}, {"name": "d"}]});
+        apply(&mut document, "fields.a+", &json!([{"name": "b"}, {"name": "c"}])).unwrap();
+        apply(&mut document, "fields+", &json!([{"name": "e"}])).unwrap();
+        let names: Vec<&str> = document["fields"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|f| f["name"].as_str())
+            .collect();
+        assert_eq!(names, ["a", "b", "c", "d", "e"]);
+        assert!(apply(&mut document, "fields.z+", &json!([])).unwrap_err().contains("no `z`"));
+        assert!(apply(&mut document, "fields.a+", &json!(1)).unwrap_err().contains("a list"));
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! From a document to a format: every name is looked up once, here.
 
+mod conditions;
+mod images;
 mod layout;
+mod linking;
 mod paths;
 mod rules;
 mod types;
@@ -23,9 +26,11 @@ pub(crate) fn format(file: &str, text: &str, document: &Document) -> Resolved<Fo
     resolver.plain_names()?;
     resolver.unique_names()?;
     resolver.records = resolver.resolve_records()?;
+    resolver.records = resolver.resolve_counts()?;
     resolver.enums = resolver.resolve_enums()?;
     let (regions, images) = (resolver.resolve_regions()?, resolver.resolve_images()?);
-    let (relocations, rules) = (resolver.resolve_relocations()?, resolver.resolve_rules(&regions)?);
+    let (relocations, linking) = (resolver.resolve_relocations()?, resolver.resolve_linking()?);
+    let rules = resolver.resolve_rules(&regions)?;
     let header = &document.format;
     Ok(Format {
         id: header.id.clone(),
@@ -41,6 +46,7 @@ pub(crate) fn format(file: &str, text: &str, document: &Document) -> Resolved<Fo
         records: resolver.records,
         regions,
         images,
+        linking,
         relocations,
         rules,
     })

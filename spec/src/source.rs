@@ -10,13 +10,20 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 mod choices;
+mod conditions;
 mod layout;
+mod linking;
 mod opcodes;
 mod rules;
 mod types;
 
 pub use choices::{Choice, Reading, Variant};
-pub use layout::{Count, Extent, Image, ImageSections, Region, Relocation, Stream, Strings, Width};
+pub use conditions::{Test, TestKeys, Where};
+pub use layout::{
+    Count, Extent, Image, ImageSections, Inside, Payloads, Region, Relocation, Stream, Strings,
+    Trailer, Width,
+};
+pub use linking::{LinkedRelocations, LinkedSymbols, Linking};
 pub use opcodes::{Instruction, OpcodeTable, Operand};
 pub use rules::{Check, Fill, Level, Protection, Rule, Stage};
 pub use types::{
@@ -48,6 +55,9 @@ pub struct Document {
     /// What gets mapped, and how.
     #[serde(default)]
     pub images: IndexMap<String, Image>,
+    /// Which records are symbols and relocations.
+    #[serde(default)]
+    pub linking: Option<Linking>,
     /// How addresses are patched into an image.
     #[serde(default)]
     pub relocations: IndexMap<String, Relocation>,
@@ -109,5 +119,6 @@ pub struct Clause {
 }
 
 /// Differences from the document: path → new value (`null` removes). Path segments are keys, or the `id`
-/// or `name` of a list element: `rules.SCP-HEADER-MAGIC.value`.
+/// or `name` of a list element: `rules.SCP-HEADER-MAGIC.value`. A last segment with a `+` puts the elements of a
+/// list after the element of that name, or at the end of that list: `records.Header.fields.flags+`.
 pub type Patch = BTreeMap<String, serde_json::Value>;

@@ -1,6 +1,6 @@
 //! Rules with every name looked up.
 
-use super::{Fill, Level, Operand, Protection, Refers, Stage, Target};
+use super::{Condition, Fill, Level, Operand, Protection, Refers, Stage, Target};
 
 /// One thing that may be wrong with a file.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub struct Rule {
     pub why: String,
     /// Name of the kind.
     pub kind: &'static str,
+    /// Which elements it looks at.
+    pub filter: Condition,
     /// What is checked.
     pub check: Check,
 }
@@ -52,7 +54,15 @@ pub enum Check {
     NeedsEntry { target: Target, codes: Vec<u64>, region: usize },
     Unique { target: Target, text_in: Option<usize> },
     Implies { when: Vec<(Target, Vec<u64>)>, then: Vec<(Target, Vec<u64>)> },
-    Fits { each: Target, start: Operand, length: Operand, size: Operand },
+    Fits { each: Target, start: Operand, length: Operand, least: u64, size: Operand },
+    PowerOfTwo { target: Target },
+    NameLength { target: Target, region: usize, max: u64 },
+    NameUtf8 { target: Target, region: usize },
+    RefersTo { target: Target, region: usize, is: Condition },
+    ImageSize { images: Vec<usize>, max: u64 },
+    HostPlatform { target: Target, any: Vec<u64> },
+    Resolved { region: usize },
+    RelocationRange { region: usize },
     Separate { regions: Vec<usize> },
     Disjoint { each: Target, start: Operand, length: Operand },
     Derived { target: Target },
@@ -85,6 +95,11 @@ impl Check {
             | Self::NeedsEntry { target, .. }
             | Self::Unique { target, .. }
             | Self::Derived { target }
+            | Self::PowerOfTwo { target }
+            | Self::NameLength { target, .. }
+            | Self::NameUtf8 { target, .. }
+            | Self::RefersTo { target, .. }
+            | Self::HostPlatform { target, .. }
             | Self::Fits { each: target, .. }
             | Self::Disjoint { each: target, .. } => Some(target),
             Self::Implies { when, .. } => when.first().map(|(target, _)| target),
@@ -93,7 +108,22 @@ impl Check {
             | Self::Ends { .. }
             | Self::Utf8 { .. }
             | Self::Separate { .. }
+            | Self::ImageSize { .. }
+            | Self::Resolved { .. }
+            | Self::RelocationRange { .. }
             | Self::Mapping { .. } => None,
         }
+    }
+
+    /// Whether a file shows nothing of it before it is loaded.
+    #[must_use]
+    pub fn is_about_loading(&self) -> bool {
+        matches!(
+            self,
+            Self::HostPlatform { .. }
+                | Self::Resolved { .. }
+                | Self::RelocationRange { .. }
+                | Self::Mapping { .. }
+        )
     }
 }

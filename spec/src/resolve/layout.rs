@@ -1,9 +1,9 @@
-//! Regions, images and relocations.
+//! Regions and relocations.
 
 use super::{Resolved, Resolver};
 use crate::format::{
-    Content, Count, CountSource, Extent, FieldRef, Image, ImageSource, Operand, Region, Relocation,
-    Stub,
+    Content, Count, CountSource, Extent, FieldRef, Operand, Payloads, Region, Relocation, Stub,
+    Trailer,
 };
 use crate::formula::Formula;
 use crate::limits::MAX_FIXED_LENGTH;
@@ -40,6 +40,7 @@ impl Resolver<'_> {
             content: self.content(&path, region)?,
             at: number(&region.at)?,
             align,
+            trailer: region.trailer.as_ref().map(|t| self.trailer(&path, t)).transpose()?,
             limit: number(&region.limit)?,
             stub: region.stub.as_ref().map(|stub| self.stub(&path, stub)).transpose()?,
             clause: region.clause.clone(),
@@ -47,21 +48,30 @@ impl Resolver<'_> {
     }
 
     fn content(&self, path: &[&str], region: &source::Region) -> Resolved<Content> {
-        let source::Region { record, array, strings, bytes, stream, count, .. } = region;
+        let source::Region { record, array, strings, bytes, stream, payloads, count, .. } = region;
         let given = [
             record.is_some(),
             array.is_some(),
             strings.is_some(),
             bytes.is_some(),
             stream.is_some(),
+            payloads.is_some(),
         ];
         if given.into_iter().filter(|given| *given).count() != 1 {
-            let message = "a region is exactly one of record, array, strings, bytes and stream";
+            let message =
+                "a region is exactly one of record, array, strings, bytes, stream and payloads";
             return Err(self.fail(path, &region.name, message.into()));
         }
         if count.is_some() && array.is_none() && strings.is_none() {
             let message = "only array and strings regions have a `count`";
             return Err(self.fail(path, "count", message.into()));
+        }
+        if region.inside.is_some() && (array.is_none() || count.is_some() || region.at.is_some()) {
+            let message = "only an array without `count` and `at` lies `inside` payloads";
+            return Err(self.fail(path, "inside", message.into()));
+        }
+        if let Some(payloads) = payloads {
+            return Ok(Content::Payloads(self.payloads(path, payloads)?));
         }
         if let Some(name) = record {
             return Ok(Content::Record(self.index_in(
@@ -73,6 +83,9 @@ impl Resolver<'_> {
         }
         if let Some(name) = array {
             let record = self.index_in(path, "record", &self.document.records, name)?;
+            if let Some(inside) = &region.inside {
+                return self.inside(path, record, inside);
+            }
             return Ok(Content::Array { record, count: self.count(path, count.as_ref())? });
         }
         if let Some(strings) = strings {
@@ -87,13 +100,57 @@ impl Resolver<'_> {
         Ok(Content::Bytes(self.extent(path, &bytes.clone().unwrap_or_default())?))
     }
 
+    fn payloads(&self, path: &[&str], payloads: &source::Payloads) -> Resolved<Payloads> {
+        let field = |name: &str| self.target(path, &format!("{}.{name}", payloads.table));
+        let (table, scope) = self.target(path, &payloads.table)?;
+        if self.document.regions[table.region].array.is_none() {
+            let message = format!("`{}` is not an array, so it is no table", payloads.table);
+            return Err(self.fail(path, &payloads.table, message));
+        }
+        Ok(Payloads {
+            table: table.region,
+            offset: field(&payloads.offset)?.0.path,
+            size: field(&payloads.size)?.0.path,
+            filter: self.condition(path, &payloads.filter, &scope)?,
+        })
+    }
+
+    fn inside(&self, path: &[&str], record: usize, inside: &source::Inside) -> Resolved<Content> {
+        let payloads = self.region_index(path, &inside.payloads)?;
+        let Some(placed) = &self.document.regions[payloads].payloads else {
+            let message = format!("region `{}` has no payloads", inside.payloads);
+            return Err(self.fail(path, &inside.payloads, message));
+        };
+        let (_, scope) = self.target(path, &placed.table)?;
+        let filter = self.condition(path, &inside.filter, &scope)?;
+        Ok(Content::Inside { record, payloads, filter })
+    }
+
+    fn trailer(&self, path: &[&str], trailer: &source::Trailer) -> Resolved<Trailer> {
+        let text = &trailer.starts_with;
+        let starts_with = super::hex_bytes(text).ok_or_else(|| {
+            self.fail(path, text, format!("`{text}` is not bytes in hexadecimal"))
+        })?;
+        Ok(Trailer { size: trailer.size, starts_with })
+    }
+
     /// Decoding goes from region to region, so what says where a region lies must stand in an earlier one.
     fn looks_back(&self, index: usize, region: &Region) -> Resolved<()> {
         let extent = match &region.content {
             Content::Bytes(extent) | Content::Stream { extent, .. } => extent.operand(),
             Content::Array { count, .. } | Content::Strings { count, .. } => count.operand(),
-            Content::Record(_) => None,
+            Content::Record(_) | Content::Payloads(_) | Content::Inside { .. } => None,
         };
+        let earlier = match &region.content {
+            Content::Payloads(payloads) => Some(payloads.table),
+            Content::Inside { payloads, .. } => Some(*payloads),
+            _ => None,
+        };
+        if let Some(other) = earlier.filter(|other| *other >= index) {
+            let other = &self.document.regions[other].name;
+            let message = format!("list `{other}`, where region `{}` lies, before it", region.name);
+            return Err(self.fail(&["regions", &region.name], other, message));
+        }
         for operand in region.at.iter().chain(&region.limit).chain(extent) {
             if let Operand::Field(FieldRef::Region { region: other, .. })
             | Operand::Attribute { field: FieldRef::Region { region: other, .. }, .. } = operand
@@ -167,50 +224,6 @@ impl Resolver<'_> {
         }
     }
 
-    pub(super) fn resolve_images(&self) -> Resolved<Vec<Image>> {
-        self.document.images.iter().map(|(name, image)| self.image(name, image)).collect()
-    }
-
-    fn image(&self, name: &str, image: &source::Image) -> Resolved<Image> {
-        let path = ["images", name];
-        let source = match (&image.region, &image.sections) {
-            (Some(region), None) => ImageSource::Region(self.region_index(&path, region)?),
-            (None, Some(sections)) => {
-                self.section_fields(&path, sections)?;
-                ImageSource::Sections(sections.clone())
-            }
-            _ => {
-                return Err(self.fail(
-                    &path,
-                    name,
-                    "an image comes from either a region or sections".into(),
-                ));
-            }
-        };
-        for permissions in
-            image.sections.iter().flat_map(|s| s.permissions.values()).chain([&image.permissions])
-        {
-            if !["r", "rw", "rx"].contains(&permissions.as_str()) {
-                return Err(self.unknown(&path, "permissions", permissions, ["r", "rw", "rx"]));
-            }
-        }
-        Ok(Image { name: name.to_owned(), source, permissions: image.permissions.clone() })
-    }
-
-    fn section_fields(&self, path: &[&str], sections: &source::ImageSections) -> Resolved<()> {
-        let optional = [&sections.virtual_size, &sections.align];
-        let fields =
-            [&sections.offset, &sections.size].into_iter().chain(optional.into_iter().flatten());
-        for field in fields.chain(sections.filter.keys()) {
-            self.target(path, &format!("{}.{field}", sections.table))?;
-        }
-        for (field, names) in &sections.filter {
-            let (target, _) = self.target(path, &format!("{}.{field}", sections.table))?;
-            self.codes(path, &target, names)?;
-        }
-        Ok(())
-    }
-
     pub(super) fn resolve_relocations(&self) -> Resolved<Vec<Relocation>> {
         self.document
             .relocations
@@ -246,6 +259,8 @@ impl Resolver<'_> {
             width,
             calc,
             fits: relocation.fits.clone(),
+            stub: relocation.stub,
+            optional: relocation.optional,
             architectures: relocation.architectures.clone(),
             clause: relocation.clause.clone(),
         })

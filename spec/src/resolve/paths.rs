@@ -44,6 +44,10 @@ impl Resolver<'_> {
             Number::Path(text) if text == "file.size" => return Ok(Operand::FileSize),
             Number::Path(text) => text,
         };
+        if let Some(image) = text.strip_prefix("images.") {
+            let index = self.index_in(path, "image", &self.document.images, image)?;
+            return Ok(Operand::ImageSize(index));
+        }
         let steps: Vec<&str> = text.split('.').collect();
         if let Some(found) = scope.and_then(|scope| self.enclosing(&steps, scope)) {
             return Ok(found);

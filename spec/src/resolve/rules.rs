@@ -3,7 +3,8 @@
 use super::paths::Scope;
 use super::{Resolved, Resolver, hex_bytes};
 use crate::format::{
-    Check, Constant, Content, CountSource, Extent, FieldType, Meaning, Refers, Region, Rule, Target,
+    Check, Condition, Constant, Content, CountSource, Extent, FieldType, Meaning, Refers, Region,
+    Rule, Target,
 };
 use crate::source::{self, Number, Stage};
 
@@ -37,6 +38,7 @@ impl Resolver<'_> {
             self.index_in(&path, "choice", &self.document.choices, choice)?;
         }
         let check = self.check(&path, &rule.check, regions)?;
+        let filter = self.filter(&path, rule, &check)?;
         if matches!(check, Check::Bounds { .. }) && rule.stage != Stage::Malformed {
             return Err(self.fail(
                 &path,
@@ -55,8 +57,42 @@ impl Resolver<'_> {
             choice: rule.choice.clone(),
             why: rule.why.clone(),
             kind: rule.check.kind(),
+            filter,
             check,
         })
+    }
+
+    /// Which elements the rule looks at.
+    fn filter(&self, path: &[&str], rule: &source::Rule, check: &Check) -> Resolved<Condition> {
+        if rule.filter.0.is_empty() {
+            return Ok(Condition::default());
+        }
+        let text = match &rule.check {
+            source::Check::Fits { each, .. } | source::Check::Disjoint { each, .. } => each.clone(),
+            _ => match check.target() {
+                Some(target) if !matches!(check, Check::Implies { .. }) => self.text_of(target),
+                _ => {
+                    let message = format!("a rule of kind `{}` has no `where`", rule.check.kind());
+                    return Err(self.fail(path, "where", message));
+                }
+            },
+        };
+        let (_, scope) = self.target(path, &text)?;
+        self.condition(path, &rule.filter, &scope)
+    }
+
+    /// A target as it is written.
+    fn text_of(&self, target: &Target) -> String {
+        let mut text = self.document.regions[target.region].name.clone();
+        let mut record = self.region_record(target.region);
+        for &position in &target.path {
+            let field =
+                record.and_then(|r| self.records.get(r)).and_then(|r| r.fields.get(position));
+            let Some(field) = field else { break };
+            text += &format!(".{}", field.name);
+            record = field.field_type.record();
+        }
+        text
     }
 
     fn check(&self, path: &[&str], check: &source::Check, regions: &[Region]) -> Resolved<Check> {
@@ -76,15 +112,20 @@ impl Resolver<'_> {
                 image: self.index_in(path, "image", &self.document.images, image)?,
                 never: *never,
             },
-            S::Fits { each, start, length, size } => {
+            S::Fits { each, start, length, least, size } => {
                 let (each, scope) = self.target(path, each)?;
                 let operand = |number| self.operand(path, number, Some(&scope));
-                Check::Fits {
-                    start: operand(start)?,
-                    length: operand(length)?,
-                    size: operand(size)?,
-                    each,
-                }
+                let (start, length, size) = (operand(start)?, operand(length)?, operand(size)?);
+                Check::Fits { start, length, least: *least, size, each }
+            }
+            S::ImageSize { images, max } => {
+                let index = |name| self.index_in(path, "image", &self.document.images, name);
+                let images = images.iter().map(|name| index(name)).collect::<Resolved<_>>()?;
+                Check::ImageSize { images, max: *max }
+            }
+            S::Resolved { table } => Check::Resolved { region: self.linked(path, table)? },
+            S::RelocationRange { table } => {
+                Check::RelocationRange { region: self.linked(path, table)? }
             }
             S::Disjoint { each, start, length } => {
                 let (each, scope) = self.target(path, each)?;
@@ -94,13 +135,26 @@ impl Resolver<'_> {
             S::Implies { when, then } => {
                 let side = |conditions: &indexmap::IndexMap<String, Vec<String>>| {
                     let sides =
-                        conditions.iter().map(|(field, names)| self.condition(path, field, names));
+                        conditions.iter().map(|(field, names)| self.side(path, field, names));
                     sides.collect::<Resolved<Vec<_>>>()
                 };
                 Check::Implies { when: side(when)?, then: side(then)? }
             }
             field_check => self.field_check(path, field_check)?,
         })
+    }
+
+    /// The region of the relocations that `linking` tells of.
+    fn linked(&self, path: &[&str], table: &str) -> Resolved<usize> {
+        let region = self.region_index(path, table)?;
+        match &self.document.linking {
+            Some(linking) if linking.relocations.table == table => Ok(region),
+            _ => Err(self.fail(
+                path,
+                table,
+                format!("`linking` does not say that `{table}` are relocations"),
+            )),
+        }
     }
 
     fn utf8(&self, path: &[&str], region: usize, regions: &[Region]) -> Resolved<Check> {
@@ -110,12 +164,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn condition(
-        &self,
-        path: &[&str],
-        field: &str,
-        names: &[String],
-    ) -> Resolved<(Target, Vec<u64>)> {
+    fn side(&self, path: &[&str], field: &str, names: &[String]) -> Resolved<(Target, Vec<u64>)> {
         let (target, _) = self.target(path, field)?;
         let codes = self.codes(path, &target, names)?;
         Ok((target, codes))
@@ -135,6 +184,11 @@ impl Resolver<'_> {
         | S::Align { field, .. }
         | S::NeedsEntry { field, .. }
         | S::Unique { field }
+        | S::PowerOfTwo { field }
+        | S::NameLength { field, .. }
+        | S::NameUtf8 { field }
+        | S::RefersTo { field, .. }
+        | S::HostPlatform { field, .. }
         | S::Derived { field }) = check
         else {
             return Err(self.fail(
@@ -164,7 +218,43 @@ impl Resolver<'_> {
                 Ok(Check::ReservedBits { reserved: all & !defined, target })
             }
             S::ClearBits { bits, .. } => self.clear_bits(path, target, field, leaf, bits),
+            S::HostPlatform { any, .. } => {
+                Ok(Check::HostPlatform { any: self.codes(path, &target, any)?, target })
+            }
+            S::PowerOfTwo { .. } => Ok(Check::PowerOfTwo { target }),
+            S::NameLength { .. } | S::NameUtf8 { .. } | S::RefersTo { .. } => {
+                self.referring_check(path, field, check, target, leaf.refers)
+            }
             _ => self.declared_check(path, field, check, target, leaf),
+        }
+    }
+
+    /// The rules about what a field refers to.
+    fn referring_check(
+        &self,
+        path: &[&str],
+        text: &str,
+        check: &source::Check,
+        target: Target,
+        refers: Option<Refers>,
+    ) -> Resolved<Check> {
+        use source::Check as S;
+        match (check, refers) {
+            (S::NameLength { max, .. }, Some(Refers::String(region))) => {
+                Ok(Check::NameLength { target, region, max: *max })
+            }
+            (S::NameUtf8 { .. }, Some(Refers::String(region))) => {
+                Ok(Check::NameUtf8 { target, region })
+            }
+            (S::RefersTo { is, .. }, Some(Refers::Index(region))) => {
+                let (_, scope) = self.target(path, &self.document.regions[region].name)?;
+                Ok(Check::RefersTo { is: self.condition(path, is, &scope)?, target, region })
+            }
+            _ => {
+                let message =
+                    format!("`{text}` does not refer to what `{}` looks at", check.kind());
+                Err(self.fail(path, text, message))
+            }
         }
     }
 
@@ -333,6 +423,7 @@ fn can_run_out(region: &Region) -> bool {
         Content::Array { count, .. } | Content::Strings { count, .. } => {
             matches!(count.source, CountSource::Rest)
         }
+        Content::Inside { .. } => return false,
         _ => false,
     };
     !takes_what_is_there || region.at.is_some() || region.limit.is_some() || region.align > 1

@@ -2,8 +2,8 @@
 
 use super::{Resolved, Resolver, hex_bytes, unsigned_width};
 use crate::format::{
-    ArrayCount, Attribute, Derive, Element, Enum, EnumValue, Field, FieldRef, FieldType, FlagSet,
-    Instruction, Meaning, OpcodeTable, Operand, Record, Refers, Scalar, Target,
+    ArrayCount, Attribute, Condition, Derive, Element, Enum, EnumValue, Field, FieldRef, FieldType,
+    FlagSet, Instruction, Meaning, OpcodeTable, Operand, Record, Refers, Scalar, Target,
 };
 use crate::limits::{MAX_FIXED_LENGTH, MAX_RECORD_BYTES};
 use crate::source::{self, Number};
@@ -27,6 +27,28 @@ impl Resolver<'_> {
         let mut sizes = vec![Size::Unknown; records.len()];
         for record in 0..records.len() {
             self.least_size(&records, record, &mut sizes)?;
+        }
+        Ok(records)
+    }
+
+    /// The records with the conditions of what they count, which look at fields of records themselves.
+    pub(super) fn resolve_counts(&self) -> Resolved<Vec<Record>> {
+        let mut records = self.records.clone();
+        for (record, source) in records.iter_mut().zip(self.document.records.values()) {
+            for (field, source) in record.fields.iter_mut().zip(&source.fields) {
+                let path = ["records", record.name.as_str(), source.name.as_str()];
+                let Some(source::Derive { count_of: Some(name), filter: Some(filter), .. }) =
+                    &source.derive
+                else {
+                    continue;
+                };
+                let Some(Derive::CountOfRegion(_, condition)) = &mut field.derive else {
+                    let message = "`where` stands beside `count_of` a region";
+                    return Err(self.fail(&path, "where", message.into()));
+                };
+                let (_, scope) = self.target(&path, name)?;
+                *condition = self.condition(&path, filter, &scope)?;
+            }
         }
         Ok(records)
     }
@@ -207,7 +229,7 @@ impl Resolver<'_> {
         record: &source::Record,
         derive: &source::Derive,
     ) -> Resolved<Derive> {
-        let source::Derive { offset_of, size_of, count_of, crc32, fnv1a } = derive;
+        let source::Derive { offset_of, size_of, count_of, filter, crc32, fnv1a } = derive;
         let own = path.last().and_then(|own| record.fields.iter().find(|f| f.name == **own));
         if own.is_none_or(|own| unsigned_width(&own.field_type).is_none()) {
             let message = "only a field of type u8, u16, u32 or u64 has a `derive`";
@@ -225,15 +247,25 @@ impl Resolver<'_> {
                 "derive has exactly one key: offset_of, size_of, count_of, crc32 or fnv1a";
             return Err(self.fail(path, "derive", message.into()));
         }
+        if filter.is_some() && count_of.is_none() {
+            return Err(self.fail(path, "where", "`where` stands beside `count_of`".into()));
+        }
         if let Some(region) = offset_of {
-            return Ok(Derive::OffsetOf(self.region_index(path, region)?));
+            let index = self.region_index(path, region)?;
+            return Ok(match self.own_payload(path, index) {
+                true => Derive::PayloadOffset(index),
+                false => Derive::OffsetOf(index),
+            });
         }
         if let Some(region) = size_of {
             let whole = region == "file" && !self.document.regions.iter().any(|r| r.name == "file");
-            return Ok(if whole {
-                Derive::SizeOfFile
-            } else {
-                Derive::SizeOf(self.region_index(path, region)?)
+            if whole {
+                return Ok(Derive::SizeOfFile);
+            }
+            let index = self.region_index(path, region)?;
+            return Ok(match self.own_payload(path, index) {
+                true => Derive::PayloadSize(index),
+                false => Derive::SizeOf(index),
             });
         }
         if let Some(name) = count_of {
@@ -251,6 +283,13 @@ impl Resolver<'_> {
         self.checksum(path, crc32.as_ref())
     }
 
+    /// Whether the record that `path` leads to places one payload of the region, each of its elements its own.
+    fn own_payload(&self, path: &[&str], region: usize) -> bool {
+        let table = self.document.regions[region].payloads.as_ref().map(|p| &p.table);
+        let table = table.and_then(|t| self.document.regions.iter().find(|r| r.name == *t));
+        table.and_then(|table| table.array.as_deref()) == path.get(1).copied()
+    }
+
     fn derived_count(
         &self,
         path: &[&str],
@@ -266,7 +305,7 @@ impl Resolver<'_> {
             let message = format!("region `{name}` has no elements to count");
             return Err(self.fail(path, name, message));
         }
-        Ok(Derive::CountOfRegion(region))
+        Ok(Derive::CountOfRegion(region, Condition::default()))
     }
 
     fn checksum(&self, path: &[&str], crc: Option<&source::Checksum>) -> Resolved<Derive> {

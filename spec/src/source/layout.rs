@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Number;
+use super::{Number, Where};
 
-/// A stretch of the file. Exactly one of `record`, `array`, `strings`, `bytes` and `stream`.
+/// A stretch of the file. Exactly one of `record`, `array`, `strings`, `bytes`, `stream` and `payloads`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Region {
@@ -28,6 +28,15 @@ pub struct Region {
     /// Instructions of an opcode table, to the end of the extent.
     #[serde(default)]
     pub stream: Option<Stream>,
+    /// Stretches of bytes that the elements of a table place, one each.
+    #[serde(default)]
+    pub payloads: Option<Payloads>,
+    /// For an array: the records lie in some payloads of an earlier region, one list each.
+    #[serde(default)]
+    pub inside: Option<Inside>,
+    /// The region lies at the end of the file if the bytes there say so; otherwise where it would without this.
+    #[serde(default)]
+    pub trailer: Option<Trailer>,
     /// How many elements an array or strings region has.
     #[serde(default)]
     pub count: Option<Count>,
@@ -61,6 +70,43 @@ pub struct Extent {
     pub size: Option<Number>,
     /// File offset of the first byte after them; nothing when that lies before the region.
     pub until: Option<Number>,
+}
+
+/// Stretches of bytes that the elements of a table place: the contents of sections, say. An encoder writes one
+/// after the other, each at the next multiple of the region's `align`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Payloads {
+    /// The array region whose elements place them.
+    pub table: String,
+    /// Field with the file offset.
+    pub offset: String,
+    /// Field with the number of bytes.
+    pub size: String,
+    /// Which elements have bytes in the file.
+    #[serde(default, rename = "where")]
+    pub filter: Where,
+}
+
+/// Records that lie in payloads: as many as fit in each.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Inside {
+    /// The payloads region.
+    pub payloads: String,
+    /// Which of its table's elements hold records.
+    #[serde(default, rename = "where")]
+    pub filter: Where,
+}
+
+/// A region that is found by what the file's last bytes begin with.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Trailer {
+    /// How far before the end of the file it starts, in bytes.
+    pub size: u64,
+    /// What its bytes begin with, in hexadecimal.
+    pub starts_with: String,
 }
 
 /// A stream of instructions.
@@ -118,20 +164,19 @@ pub struct Image {
 pub struct ImageSections {
     /// The region that is the section table.
     pub table: String,
-    /// Field → enum values: which of its elements belong to the image.
+    /// Which of its elements belong to the image, by one field's enum values.
     #[serde(rename = "where")]
-    pub filter: BTreeMap<String, Vec<String>>,
-    /// Field with the file offset of the section's bytes.
-    pub offset: String,
-    /// Field with the number of bytes in the file.
-    pub size: String,
+    pub filter: Where,
+    /// The payloads region with the sections' bytes.
+    pub contents: String,
     /// Field with the number of bytes in memory; the difference is zero.
     #[serde(default)]
     pub virtual_size: Option<String>,
     /// Field with the alignment in the image.
     #[serde(default)]
     pub align: Option<String>,
-    /// Permissions that some of the enum values have instead of the image's.
+    /// Permissions that some of the enum values have instead of the image's. Where permissions change from one
+    /// section to the next, the next starts on a page of its own.
     #[serde(default)]
     pub permissions: BTreeMap<String, String>,
 }
@@ -143,7 +188,7 @@ pub struct Relocation {
     /// Code in the relocation table; none for a relocation that is implied.
     #[serde(default)]
     pub code: Option<u64>,
-    /// Where the result goes.
+    /// Where the result goes, for a relocation that is implied.
     #[serde(default)]
     pub place: String,
     /// Bytes that are written: 0, 1, 2, 4, 8 or `pointer`.
@@ -155,6 +200,12 @@ pub struct Relocation {
     /// The range that the value must fit: i8…i64, u8…u64.
     #[serde(default)]
     pub fits: Option<String>,
+    /// The place may lead to code that jumps to S instead.
+    #[serde(default)]
+    pub stub: bool,
+    /// A loader may refuse it as unsupported.
+    #[serde(default)]
+    pub optional: bool,
     /// Architectures it exists on; empty: all.
     #[serde(default)]
     pub architectures: Vec<String>,

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Number;
+use super::{Number, Where};
 
 /// One thing that may be wrong with a file.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -32,6 +32,9 @@ pub struct Rule {
     pub choice: Option<String>,
     /// What goes wrong in a loader that does not check it.
     pub why: String,
+    /// Which elements it looks at; none: all. For the kinds that look at a field or at elements.
+    #[serde(default, rename = "where")]
+    pub filter: Where,
     /// What is checked.
     #[serde(flatten)]
     pub check: Check,
@@ -206,8 +209,59 @@ pub enum Check {
         start: Number,
         /// Their length.
         length: Number,
+        /// A shorter length counts as this one.
+        #[serde(default)]
+        least: u64,
         /// What they must fit.
         size: Number,
+    },
+    /// The field is a power of two, or 0.
+    PowerOfTwo {
+        /// The field.
+        field: String,
+    },
+    /// The string that the field refers to is at most so long.
+    NameLength {
+        /// The field; it `refers` to a string.
+        field: String,
+        /// Bytes without the NUL.
+        max: u64,
+    },
+    /// The string that the field refers to is UTF-8.
+    NameUtf8 {
+        /// The field; it `refers` to a string.
+        field: String,
+    },
+    /// The element that the field refers to is one of these.
+    RefersTo {
+        /// The field; it `refers` to an index.
+        field: String,
+        /// Tests of the element.
+        is: Where,
+    },
+    /// The images together take at most so many bytes.
+    ImageSize {
+        /// The images.
+        images: Vec<String>,
+        /// In bytes.
+        max: u64,
+    },
+    /// Seen when the file is loaded: the field names the system that loads it, or any.
+    HostPlatform {
+        /// The field; its enum's values are named like `linux`.
+        field: String,
+        /// Names of the values that every system loads.
+        any: Vec<String>,
+    },
+    /// Seen when the file is loaded: the symbols of the relocations are defined somewhere.
+    Resolved {
+        /// The relocations.
+        table: String,
+    },
+    /// Seen when the file is loaded: the values of the relocations fit.
+    RelocationRange {
+        /// The relocations.
+        table: String,
     },
     /// No byte of the file belongs to two of these regions.
     Separate {
@@ -259,6 +313,14 @@ impl Check {
             Self::Unique { .. } => "unique",
             Self::Implies { .. } => "implies",
             Self::Fits { .. } => "fits",
+            Self::PowerOfTwo { .. } => "power-of-two",
+            Self::NameLength { .. } => "name-length",
+            Self::NameUtf8 { .. } => "name-utf8",
+            Self::RefersTo { .. } => "refers-to",
+            Self::ImageSize { .. } => "image-size",
+            Self::HostPlatform { .. } => "host-platform",
+            Self::Resolved { .. } => "resolved",
+            Self::RelocationRange { .. } => "relocation-range",
             Self::Separate { .. } => "separate",
             Self::Disjoint { .. } => "disjoint",
             Self::Derived { .. } => "derived",
@@ -283,4 +345,10 @@ pub enum Fill {
 pub enum Protection {
     /// Writable and executable at once.
     Wx,
+    /// Bytes other than those that follow from the file.
+    OtherBytes,
+    /// Permissions other than the image's.
+    OtherPermissions,
+    /// Something that can be accessed right before or after it.
+    Neighbours,
 }

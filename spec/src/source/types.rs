@@ -7,6 +7,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
+use super::Where;
+
 /// A closed set of codes.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -133,16 +135,19 @@ pub struct Field {
     pub unconstrained: Option<String>,
 }
 
-/// How a value follows from the rest of the file. Exactly one key.
+/// How a value follows from the rest of the file. Exactly one key, and `where` beside `count_of`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Derive {
-    /// File offset of a region's first byte.
+    /// File offset of a region's first byte; in a record that places payloads, of its own payload's.
     pub offset_of: Option<String>,
-    /// Length of a region in bytes, or of the whole file: `file`.
+    /// Length of a region in bytes, of a record's own payload, or of the whole file: `file`.
     pub size_of: Option<String>,
     /// Number of elements of a region, or of an array field of the same record.
     pub count_of: Option<String>,
+    /// With `count_of` a region: which of its elements are counted.
+    #[serde(rename = "where")]
+    pub filter: Option<Where>,
     /// CRC-32/ISO-HDLC over consecutive regions.
     pub crc32: Option<Checksum>,
     /// 32-bit FNV-1a of the string that another field of the same record refers to.
