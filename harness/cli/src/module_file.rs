@@ -72,6 +72,7 @@ impl Builder<'_> {
             };
             regions.push(RegionDraft {
                 at: None,
+                places: Vec::new(),
                 count: region.count().map(|_| Item::Derived),
                 item,
             });

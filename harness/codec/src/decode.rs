@@ -3,8 +3,8 @@
 
 use blobspec::Format;
 use blobspec::format::{
-    ArrayCount, Content, Count, CountSource, Element, Endian, Extent, Field, FieldType, Operand,
-    Region, Scalar,
+    ArrayCount, Condition, Content, Count, CountSource, Element, Endian, Extent, Field, FieldType,
+    Operand, Payloads, Region, Scalar, Trailer,
 };
 
 use crate::evaluate::Context;
@@ -136,8 +136,17 @@ impl<'a> Decoder<'a> {
     }
 
     fn region(&self, region: &Region, previous_end: usize) -> Result<RegionNode, RanOut> {
+        match &region.content {
+            Content::Payloads(payloads) => return self.payloads(payloads, previous_end),
+            Content::Inside { record, payloads, filter } => {
+                return Ok(self.inside(*record, *payloads, filter, previous_end));
+            }
+            _ => {}
+        }
         let follows = || align_up(previous_end, region.align);
         let start = region.at.as_ref().map_or_else(follows, |at| self.position(at));
+        let trailer = region.trailer.as_ref().and_then(|trailer| self.trailer(trailer));
+        let start = trailer.unwrap_or(start);
         let limit = region
             .limit
             .as_ref()
@@ -150,6 +159,73 @@ impl<'a> Decoder<'a> {
         let count = cursor.prefix(region)?;
         let node = cursor.content(region, count.as_ref().and_then(Node::number))?;
         Ok(RegionNode { span: Span::new(start, cursor.at), count, node })
+    }
+}
+
+impl Decoder<'_> {
+    /// Where the trailer starts, if the file has one.
+    fn trailer(&self, trailer: &Trailer) -> Option<usize> {
+        let start = self.file.len().checked_sub(usize::try_from(trailer.size).ok()?)?;
+        self.file.get(start..)?.starts_with(&trailer.starts_with).then_some(start)
+    }
+
+    /// One stretch of bytes for each element of the table, as it says.
+    fn payloads(&self, payloads: &Payloads, previous_end: usize) -> Result<RegionNode, RanOut> {
+        let context = Context::new(self.format, self.file, &self.model);
+        let table = context.elements(payloads.table);
+        let mut nodes = Vec::with_capacity(table.len());
+        let mut bounds: Option<(usize, usize)> = None;
+        for element in table {
+            if !context.holds(&payloads.filter, &[element]) {
+                nodes.push(Node { span: Span::default(), value: Value::Absent });
+                continue;
+            }
+            let number = |path: &[usize]| {
+                let number = element.at(path).and_then(Node::number);
+                number.and_then(|number| usize::try_from(number).ok()).unwrap_or(usize::MAX)
+            };
+            let start = number(&payloads.offset);
+            if start > self.file.len() {
+                return Err(RanOut { at: start });
+            }
+            let mut cursor = Cursor { decoder: self, at: start, limit: self.file.len() };
+            let (span, _) = cursor.take(number(&payloads.size))?;
+            let (first, last) = bounds.unwrap_or((start, cursor.at));
+            bounds = Some((first.min(start), last.max(cursor.at)));
+            nodes.push(Node { span, value: Value::Bytes });
+        }
+        let (start, end) = bounds.unwrap_or((previous_end, previous_end));
+        let span = Span::new(start, end);
+        Ok(RegionNode { span, count: None, node: Node { span, value: Value::List(nodes) } })
+    }
+
+    /// As many records as fit in each payload that holds records.
+    fn inside(
+        &self,
+        record: usize,
+        payloads: usize,
+        filter: &Condition,
+        previous_end: usize,
+    ) -> RegionNode {
+        let context = Context::new(self.format, self.file, &self.model);
+        let table = match self.format.regions.get(payloads).map(|region| &region.content) {
+            Some(Content::Payloads(placed)) => context.elements(placed.table),
+            _ => &[],
+        };
+        let count = Count { source: CountSource::Rest, bytes: false };
+        let mut lists = Vec::with_capacity(table.len());
+        for (element, payload) in table.iter().zip(context.elements(payloads)) {
+            if payload.value == Value::Absent || !context.holds(filter, &[element]) {
+                lists.push(Node { span: Span::default(), value: Value::Absent });
+                continue;
+            }
+            let range = payload.span.range();
+            let mut cursor = Cursor { decoder: self, at: range.start, limit: range.end };
+            let absent = Node { span: payload.span, value: Value::Absent };
+            lists.push(cursor.list(&count, None, |cursor| cursor.record(record)).unwrap_or(absent));
+        }
+        let span = Span::new(previous_end, previous_end);
+        RegionNode { span, count: None, node: Node { span, value: Value::List(lists) } }
     }
 }
 
@@ -214,6 +290,8 @@ impl Cursor<'_> {
                 let length = self.length(extent);
                 self.stream(*opcodes, length)
             }
+            // Placed by their table: `Decoder::region` does not come here with them.
+            Content::Payloads(_) | Content::Inside { .. } => Err(RanOut { at: self.at }),
         }
     }
 

@@ -1,7 +1,7 @@
 //! A file to be written: values to pin and values to derive.
 
 use blobspec::Format;
-use blobspec::format::{Field, FieldType, Region, Target};
+use blobspec::format::{Content, Derive, Field, FieldType, Region, Target};
 
 use crate::model::{Model, Node, RegionNode, Value};
 
@@ -45,6 +45,8 @@ pub struct Cut {
 pub struct RegionDraft {
     /// Its file offset, for a region that the spec places by a number; `None`: after the region before.
     pub at: Option<usize>,
+    /// File offset of each payload, for those that do not lie where the encoder would put them. Empty: all do.
+    pub places: Vec<Option<usize>>,
     /// The count before the elements.
     pub count: Option<Item>,
     /// The content.
@@ -66,6 +68,8 @@ pub enum Item {
     Record(Vec<Self>),
     /// Elements.
     List(Vec<Self>),
+    /// No payload, or no records in a payload.
+    Absent,
     /// An instruction: position in its opcode table, then its values.
     Instruction(usize, Vec<Self>),
 }
@@ -80,6 +84,31 @@ impl Item {
             }
             _ => &[],
         }
+    }
+
+    /// Calls `visit` with the record that this is, or with those of its lists.
+    pub(crate) fn for_each_record(&mut self, visit: &mut impl FnMut(&mut Self)) {
+        match self {
+            Self::List(elements) => elements.iter_mut().for_each(|e| e.for_each_record(visit)),
+            Self::Absent => {}
+            item => visit(item),
+        }
+    }
+
+    /// The record that this is, or those of its lists.
+    #[must_use]
+    pub fn records(&self) -> Vec<&Self> {
+        match self {
+            Self::List(elements) => elements.iter().flat_map(Self::records).collect(),
+            Self::Absent => Vec::new(),
+            item => vec![item],
+        }
+    }
+
+    /// The value that a way of positions leads to.
+    #[must_use]
+    pub fn at(&self, path: &[usize]) -> Option<&Self> {
+        path.iter().try_fold(self, |item, step| item.children().get(*step))
     }
 
     /// Fields or elements, to change.
@@ -110,23 +139,29 @@ impl Site {
         let Some(region) = format.regions.get(self.region) else { return "?".into() };
         let mut path = region.name.clone();
         let mut record = region.record();
-        let mut in_list = matches!(
-            region.content,
-            blobspec::format::Content::Array { .. } | blobspec::format::Content::Strings { .. }
-        );
+        let mut lists = lists(&region.content);
         for step in &self.steps {
-            if in_list {
+            if lists > 0 {
                 path += &format!("[{step}]");
-                in_list = false;
+                lists -= 1;
             } else if let Some(field) =
                 record.and_then(|r| format.records.get(r)).and_then(|r| r.fields.get(*step))
             {
                 path += &format!(".{}", field.name);
-                in_list = matches!(field.field_type, FieldType::Array { .. });
+                lists = usize::from(matches!(field.field_type, FieldType::Array { .. }));
                 record = field.field_type.record();
             }
         }
         path
+    }
+}
+
+/// How many lists lie in each other at the top of a region.
+pub(crate) fn lists(content: &Content) -> usize {
+    match content {
+        Content::Array { .. } | Content::Strings { .. } | Content::Payloads(_) => 1,
+        Content::Inside { .. } => 2,
+        Content::Record(_) | Content::Bytes(_) | Content::Stream { .. } => 0,
     }
 }
 
@@ -140,13 +175,21 @@ impl Draft {
             return None;
         }
         let region = |(region, spec): (&RegionNode, &Region)| RegionDraft {
-            at: spec.at.as_ref().map(|_| region.span.range().start),
+            at: (spec.at.is_some() || spec.trailer.is_some()).then_some(region.span.range().start),
+            places: places(region, &spec.content),
             count: region.count.as_ref().map(|count| item(count, file)),
             item: item(&region.node, file),
         };
-        let (gaps, end) = gaps(model, file);
+        let (gaps, end) = gaps(format, model, file);
+        let mut regions: Vec<RegionDraft> =
+            model.regions.iter().zip(&format.regions).map(region).collect();
+        for (index, spec) in format.regions.iter().enumerate() {
+            if let Content::Inside { payloads, .. } = spec.content {
+                keep_rests(&mut regions, &model.regions[index], payloads);
+            }
+        }
         Some(Self {
-            regions: model.regions.iter().zip(&format.regions).map(region).collect(),
+            regions,
             gaps,
             cut: None,
             trailing: file.get(end..).unwrap_or_default().to_vec(),
@@ -159,27 +202,29 @@ impl Draft {
     #[must_use]
     pub fn relaxed(mut self, format: &Format) -> Self {
         self.relax_places(format);
+        let absent: Vec<Vec<usize>> = self.regions.iter().map(absent_payloads).collect();
         for (draft, region) in self.regions.iter_mut().zip(&format.regions) {
             if draft.count.is_some() {
                 draft.count = Some(Item::Derived);
             }
             let Some(record) = region.record() else { continue };
-            match &mut draft.item {
-                Item::List(elements) => {
-                    elements.iter_mut().for_each(|element| relax(format, record, element));
-                }
-                item => relax(format, record, item),
-            }
+            let kept = draft.item.clone();
+            draft.item.for_each_record(&mut |item| relax(format, record, item));
+            restore(format, record, &kept, &absent, &mut draft.item);
         }
         self
     }
 
     fn relax_places(&mut self, format: &Format) {
-        if !self.gaps.is_empty() || self.regions.iter().all(|region| region.at.is_none()) {
+        let placed = |region: &RegionDraft| region.at.is_some() || !region.places.is_empty();
+        if !self.gaps.is_empty() || !self.regions.iter().any(placed) {
             return;
         }
         let mut free = self.clone();
-        free.regions.iter_mut().for_each(|region| region.at = None);
+        for region in &mut free.regions {
+            region.at = None;
+            region.places.clear();
+        }
         let placed = crate::encode::layout(format, self).ok();
         if placed.is_some() && placed == crate::encode::layout(format, &free).ok() {
             *self = free;
@@ -216,23 +261,82 @@ impl Draft {
         let Some(region) = self.regions.get(target.region) else { return Vec::new() };
         let mut sites = Vec::new();
         let mut steps = Vec::new();
-        match &region.item {
-            Item::List(elements) => {
-                for (index, element) in elements.iter().enumerate() {
-                    steps.push(index);
-                    collect(element, &target.path, target.region, &mut steps, &mut sites);
-                    steps.pop();
-                }
-            }
-            item => collect(item, &target.path, target.region, &mut steps, &mut sites),
-        }
+        collect_elements(&region.item, target, &mut steps, &mut sites);
         sites
     }
 }
 
+/// Elements whose payload is absent.
+fn absent_payloads(region: &RegionDraft) -> Vec<usize> {
+    let items = region.item.children().iter().enumerate();
+    items.filter(|(_, item)| matches!(item, Item::Absent)).map(|(index, _)| index).collect()
+}
+
+/// Nothing follows from a payload that is not there: what the table says of it stays as it was.
+fn restore(format: &Format, record: usize, kept: &Item, absent: &[Vec<usize>], item: &mut Item) {
+    for (position, field) in format.records[record].fields.iter().enumerate() {
+        let Some(Derive::PayloadOffset(payloads) | Derive::PayloadSize(payloads)) = field.derive
+        else {
+            continue;
+        };
+        for &element in absent.get(payloads).into_iter().flatten() {
+            let old = kept.at(&[element, position]).cloned();
+            let new = item.children_mut().and_then(|elements| elements.get_mut(element));
+            let new = new.and_then(Item::children_mut).and_then(|fields| fields.get_mut(position));
+            if let (Some(old), Some(new)) = (old, new) {
+                *new = old;
+            }
+        }
+    }
+}
+
+/// Where the payloads of a region lie; nothing for other regions.
+fn places(region: &RegionNode, content: &Content) -> Vec<Option<usize>> {
+    if !matches!(content, Content::Payloads(_)) {
+        return Vec::new();
+    }
+    let place = |node: &Node| (node.value != Value::Absent).then(|| node.span.range().start);
+    region.node.children().iter().map(place).collect()
+}
+
+/// Payloads that hold records keep only what comes after the last record.
+fn keep_rests(regions: &mut [RegionDraft], records: &RegionNode, payloads: usize) {
+    let Some(items) = regions.get_mut(payloads).and_then(|region| region.item.children_mut())
+    else {
+        return;
+    };
+    for (item, list) in items.iter_mut().zip(records.node.children()) {
+        if let (Item::Bytes(bytes), Value::List(_)) = (item, &list.value) {
+            bytes.drain(..list.span.range().len().min(bytes.len()));
+        }
+    }
+}
+
+/// The sites in a region: in its record, its elements, or the elements of each of its lists.
+fn collect_elements(item: &Item, target: &Target, steps: &mut Vec<usize>, sites: &mut Vec<Site>) {
+    match item {
+        Item::List(elements) => {
+            for (index, element) in elements.iter().enumerate() {
+                steps.push(index);
+                collect_elements(element, target, steps, sites);
+                steps.pop();
+            }
+        }
+        Item::Absent => {}
+        item => collect(item, &target.path, target.region, steps, sites),
+    }
+}
+
 /// What no region owns, and where the last region ends.
-fn gaps(model: &Model, file: &[u8]) -> (Vec<Gap>, usize) {
-    let mut ranges: Vec<_> = model.regions.iter().map(|region| region.span.range()).collect();
+fn gaps(format: &Format, model: &Model, file: &[u8]) -> (Vec<Gap>, usize) {
+    let stretches = |(region, spec): (&RegionNode, &Region)| region.stretches(&spec.content);
+    let mut ranges: Vec<_> = model
+        .regions
+        .iter()
+        .zip(&format.regions)
+        .flat_map(stretches)
+        .map(crate::model::Span::range)
+        .collect();
     ranges.sort_by_key(|range| range.start);
     let (mut gaps, mut end) = (Vec::new(), 0);
     for range in ranges {
@@ -278,6 +382,7 @@ fn item(node: &Node, file: &[u8]) -> Item {
         Value::Bytes => Item::Bytes(node.span.of(file).to_vec()),
         Value::Record(fields) => Item::Record(items(fields)),
         Value::List(elements) => Item::List(items(elements)),
+        Value::Absent => Item::Absent,
         Value::Instruction(position, values) => Item::Instruction(*position, items(values)),
     }
 }

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use blobspec::Format;
 use blobspec::format::{
-    ChecksumReads, Content, CountSource, Derive, Element, Endian, Field, FieldType, Record, Refers,
-    Region, Scalar,
+    ChecksumReads, Condition, Content, CountSource, Derive, Element, Endian, Field, FieldRef,
+    FieldType, Record, Refers, Region, Scalar,
 };
 
 use crate::checksum;
@@ -54,14 +54,16 @@ pub fn encode(format: &Format, draft: &Draft) -> Result<Encoded, EncodeError> {
         return Err(EncodeError::Shape { place: format.id.clone() });
     }
     let strings = intern(format, &mut draft)?;
-    let regions = layout(format, &draft)?;
+    let Layout { regions, payloads } = layout(format, &draft)?;
     let mut writer = Writer {
         format,
         draft: &draft,
         strings,
         regions: shortened(&regions, &draft),
+        payloads,
         bytes: Vec::new(),
         at: 0,
+        element: 0,
         checksums: Vec::new(),
     };
     for gap in &draft.gaps {
@@ -97,13 +99,8 @@ fn intern(format: &Format, draft: &mut Draft) -> Result<Strings, EncodeError> {
     let mut names: Vec<(usize, String)> = Vec::new();
     for (region, spec) in draft.regions.iter().zip(&format.regions) {
         let Some(record) = spec.record() else { continue };
-        match &region.item {
-            Item::List(elements) => {
-                elements
-                    .iter()
-                    .try_for_each(|element| names_in(format, record, element, &mut names))?;
-            }
-            item => names_in(format, record, item, &mut names)?,
+        for item in region.item.records() {
+            names_in(format, record, item, &mut names)?;
         }
     }
     let mut offsets = Strings::new();
@@ -164,12 +161,40 @@ fn names_in(
     Ok(())
 }
 
+/// Where everything lies.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// Every region.
+    regions: Vec<Range<usize>>,
+    /// The payloads of every region, empty for those without.
+    payloads: Vec<Vec<Range<usize>>>,
+}
+
 /// Where every region lies before anything is cut out.
-pub(crate) fn layout(format: &Format, draft: &Draft) -> Result<Vec<Range<usize>>, EncodeError> {
+pub(crate) fn layout(format: &Format, draft: &Draft) -> Result<Layout, EncodeError> {
     let mut previous = 0_usize;
     let mut regions = Vec::with_capacity(draft.regions.len());
-    for (region, spec) in draft.regions.iter().zip(&format.regions) {
+    let mut payloads = vec![Vec::new(); draft.regions.len()];
+    for (index, (region, spec)) in draft.regions.iter().zip(&format.regions).enumerate() {
         let start = region.at.unwrap_or_else(|| align_up(previous, spec.align));
+        match &spec.content {
+            Content::Payloads(_) => {
+                let ranges = payload_ranges(format, draft, index, start);
+                let end = ranges.iter().map(|range| range.end).max().unwrap_or(previous);
+                if end > MAX_ENCODED {
+                    return Err(EncodeError::TooLarge);
+                }
+                payloads[index] = ranges;
+                regions.push(start.min(end)..end);
+                previous = end;
+                continue;
+            }
+            Content::Inside { .. } => {
+                regions.push(previous..previous);
+                continue;
+            }
+            _ => {}
+        }
         let prefix = spec.count().map_or(0, |count| prefix_width(&count.source));
         let length = size(format, spec, &region.item)?.saturating_add(prefix);
         let end = start.saturating_add(length);
@@ -182,7 +207,53 @@ pub(crate) fn layout(format: &Format, draft: &Draft) -> Result<Vec<Range<usize>>
     if draft.gaps.iter().any(|gap| gap.at.saturating_add(gap.bytes.len()) > MAX_ENCODED) {
         return Err(EncodeError::TooLarge);
     }
-    Ok(regions)
+    Ok(Layout { regions, payloads })
+}
+
+/// Where each payload of a region lies: one after the other from `start`, but for those with a place of their own.
+fn payload_ranges(
+    format: &Format,
+    draft: &Draft,
+    region: usize,
+    start: usize,
+) -> Vec<Range<usize>> {
+    let mut next = start;
+    let (spec, placed) = (&format.regions[region], &draft.regions[region]);
+    let mut ranges = Vec::new();
+    for (index, item) in placed.item.children().iter().enumerate() {
+        if matches!(item, Item::Absent) {
+            ranges.push(0..0);
+            continue;
+        }
+        let records: usize = payload_records(format, draft, region, index)
+            .map(|(record, item)| record_size(format, record, item))
+            .sum();
+        let place = placed.places.get(index).copied().flatten();
+        let at = place.unwrap_or_else(|| align_up(next, spec.align));
+        let end = at.saturating_add(records).saturating_add(string_length(item));
+        next = next.max(end);
+        ranges.push(at..end);
+    }
+    ranges
+}
+
+/// The records that stand at the start of a payload, each with the position of its type.
+fn payload_records<'d>(
+    format: &'d Format,
+    draft: &'d Draft,
+    region: usize,
+    payload: usize,
+) -> impl Iterator<Item = (usize, &'d Item)> {
+    let inside =
+        format.regions.iter().zip(&draft.regions).filter_map(move |(spec, held)| {
+            match spec.content {
+                Content::Inside { record, payloads, .. } if payloads == region => {
+                    Some((record, held.item.children().get(payload)?))
+                }
+                _ => None,
+            }
+        });
+    inside.flat_map(|(record, list)| list.children().iter().map(move |item| (record, item)))
 }
 
 /// Where every region lies after the cut.
@@ -291,9 +362,12 @@ struct Writer<'a> {
     draft: &'a Draft,
     strings: Strings,
     regions: Vec<Range<usize>>,
+    payloads: Vec<Vec<Range<usize>>>,
     bytes: Vec<u8>,
     /// Where the next bytes go.
     at: usize,
+    /// Position of the element of an array that is being written.
+    element: usize,
     checksums: Vec<Pending>,
 }
 
@@ -328,8 +402,14 @@ impl Writer<'_> {
         match (&spec.content, &region.item) {
             (Content::Record(record), item) => self.record(*record, item),
             (Content::Array { record, .. }, Item::List(elements)) => {
-                elements.iter().try_for_each(|element| self.record(*record, element))
+                for (index, element) in elements.iter().enumerate() {
+                    self.element = index;
+                    self.record(*record, element)?;
+                }
+                Ok(())
             }
+            (Content::Payloads(_), Item::List(items)) => self.payloads(index, items),
+            (Content::Inside { .. }, _) => Ok(()),
             (Content::Stream { opcodes, .. }, Item::List(instructions)) => {
                 for instruction in instructions {
                     self.emit(&instruction_bytes(format, *opcodes, instruction));
@@ -345,6 +425,23 @@ impl Writer<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// Each payload with the records in it first.
+    fn payloads(&mut self, region: usize, items: &[Item]) -> Result<(), EncodeError> {
+        let (format, draft) = (self.format, self.draft);
+        for (index, item) in items.iter().enumerate() {
+            let range = self.payloads[region][index].clone();
+            if matches!(item, Item::Absent) {
+                continue;
+            }
+            self.pad_to(range.start);
+            for (record, item) in payload_records(format, draft, region, index) {
+                self.record(record, item)?;
+            }
+            self.raw(item);
+        }
+        Ok(())
     }
 
     fn raw(&mut self, item: &Item) {
@@ -430,8 +527,18 @@ impl Writer<'_> {
                 let end = self.regions.iter().map(|range| range.end).max();
                 (end.unwrap_or(0) + self.draft.trailing.len()) as u64
             }
-            Some(Derive::CountOfRegion(region)) => {
+            Some(Derive::PayloadOffset(region)) => {
+                self.payloads[*region].get(self.element).map_or(0, |range| range.start as u64)
+            }
+            Some(Derive::PayloadSize(region)) => {
+                self.payloads[*region].get(self.element).map_or(0, |range| range.len() as u64)
+            }
+            Some(Derive::CountOfRegion(region, filter)) if filter.is_always() => {
                 self.count_of(*region, self.regions[*region].len())
+            }
+            Some(Derive::CountOfRegion(region, filter)) => {
+                let records = self.draft.regions[*region].item.records();
+                records.iter().filter(|record| holds(self.draft, filter, record)).count() as u64
             }
             Some(Derive::CountOfField(index)) => {
                 siblings.get(*index).map_or(0, |item| item.children().len()) as u64
@@ -485,4 +592,15 @@ impl Writer<'_> {
             target.copy_from_slice(&integer_bytes(self.format.endian, u64::from(crc), width));
         }
     }
+}
+
+/// Whether `condition` holds of a record of a draft. A derived value is not known here and passes no test.
+#[must_use]
+pub fn holds(draft: &Draft, condition: &Condition, record: &Item) -> bool {
+    let value = |field: &FieldRef| match field {
+        FieldRef::Region { region, path } => draft.regions.get(*region)?.item.at(path),
+        FieldRef::Enclosing { field, inner, .. } => record.children().get(*field)?.at(inner),
+    };
+    let passes = |(field, test): &(FieldRef, blobspec::format::Test)| matches!(value(field), Some(Item::Number(number)) if test.passes(*number));
+    condition.is_always() || condition.alternatives.iter().any(|tests| tests.iter().all(passes))
 }

@@ -1,10 +1,10 @@
 //! Looks up operands and walks targets in a decoded file.
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)]
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 
 use blobspec::Format;
-use blobspec::format::{Attribute, Content, FieldRef, Meaning, Operand, Target};
+use blobspec::format::{Attribute, Condition, Content, FieldRef, Meaning, Operand, Target, Test};
 
 use crate::model::{Model, Node, Value};
 
@@ -15,11 +15,29 @@ pub(crate) struct Context<'a> {
     pub(crate) model: &'a Model,
     /// Bytes of strings that were looked at one by one, see [`crate::Decoded::work`].
     work: Cell<u64>,
+    /// Which elements the rule in hand looks at; `None`: all.
+    filter: Cell<Option<&'a Condition>>,
+    /// Bytes of each image, once somebody has asked.
+    images: OnceCell<Vec<u64>>,
 }
 
 impl<'a> Context<'a> {
     pub(crate) fn new(format: &'a Format, file: &'a [u8], model: &'a Model) -> Self {
-        Self { format, file, model, work: Cell::new(0) }
+        let (work, filter, images) = (Cell::new(0), Cell::new(None), OnceCell::new());
+        Self { format, file, model, work, filter, images }
+    }
+
+    /// From here on visits only elements of which `filter` holds.
+    pub(crate) fn only(&self, filter: &'a Condition) {
+        self.filter.set(Some(filter).filter(|filter| !filter.is_always()));
+    }
+
+    /// Whether `condition` holds of the element that `stack` leads to.
+    pub(crate) fn holds(&self, condition: &Condition, stack: &[&'a Node]) -> bool {
+        let passes = |(field, test): &(FieldRef, Test)| {
+            self.field(field, stack).and_then(Node::number).is_some_and(|value| test.passes(value))
+        };
+        condition.is_always() || condition.alternatives.iter().any(|tests| tests.iter().all(passes))
     }
 
     /// Notes that `bytes` bytes are about to be looked at one by one.
@@ -45,6 +63,9 @@ impl<'a> Context<'a> {
                     Attribute::Number(operand) => self.operand(operand, stack),
                     Attribute::Bytes(_) => None,
                 }
+            }
+            Operand::ImageSize(image) => {
+                self.images.get_or_init(|| crate::image::sizes(self)).get(*image).copied()
             }
         }
     }
@@ -82,6 +103,12 @@ impl<'a> Context<'a> {
     /// Calls `visit` for every element that `target` looks at, in file order.
     pub(crate) fn visit(&self, target: &Target, mut visit: impl FnMut(&Element<'_, 'a>)) {
         let Some(region) = self.model.regions.get(target.region) else { return };
+        let filter = self.filter.get();
+        let mut visit = |element: &Element<'_, 'a>| {
+            if filter.is_none_or(|filter| self.holds(filter, element.stack)) {
+                visit(element);
+            }
+        };
         let mut walk = Walk { stack: Vec::new(), steps: Vec::new(), visit: &mut visit };
         match &region.node.value {
             Value::List(elements) => walk.list(elements, &target.path),
@@ -138,7 +165,11 @@ impl<'a, V: FnMut(&Element<'_, 'a>)> Walk<'_, 'a, V> {
     fn list(&mut self, elements: &'a [Node], path: &[usize]) {
         for (index, element) in elements.iter().enumerate() {
             self.steps.push(index);
-            self.descend(element, path);
+            match &element.value {
+                Value::List(inner) => self.list(inner, path),
+                Value::Absent => {}
+                _ => self.descend(element, path),
+            }
             self.steps.pop();
         }
     }

@@ -25,13 +25,11 @@ pub fn model_json(format: &Format, model: &Model, file: &[u8]) -> Json {
             (Content::Stream { opcodes, .. }, Value::List(instructions)) => {
                 instructions.iter().map(|node| instruction(format, *opcodes, node)).collect()
             }
-            (content, _) => {
-                let record = match content {
-                    Content::Record(record) | Content::Array { record, .. } => Some(*record),
-                    _ => None,
-                };
-                writer.value(record, &region.node)
+            (Content::Inside { record, .. }, Value::List(lists)) => {
+                let present = lists.iter().filter(|list| list.value != Value::Absent);
+                present.map(|list| writer.value(Some(*record), list)).collect()
             }
+            _ => writer.value(spec.record(), &region.node),
         };
         (spec.name.clone(), json)
     });
@@ -85,7 +83,7 @@ impl Writer<'_> {
                 }
                 Json::Object(object)
             }
-            Value::Instruction(..) => Json::Null,
+            Value::Absent | Value::Instruction(..) => Json::Null,
         }
     }
 

@@ -15,15 +15,17 @@ mod decode;
 mod draft;
 mod encode;
 mod evaluate;
+mod image;
 mod json;
 pub mod limits;
+pub mod link;
 mod model;
 pub mod rules;
 mod violation;
 
 pub use decode::{Decoded, decode};
 pub use draft::{Cut, Draft, Gap, Item, RegionDraft, Site};
-pub use encode::{EncodeError, Encoded, encode};
+pub use encode::{EncodeError, Encoded, encode, holds};
 pub use json::model_json;
 pub use model::{Model, Node, RegionNode, Span, Value};
 pub use rules::{Proposal, proposals, satisfy};

@@ -19,3 +19,7 @@ pub const MAX_MODEL_TEXT: usize = 16 << 20;
 
 /// Longest encoded file in bytes, so that a draft with a mistaken length cannot exhaust memory.
 pub const MAX_ENCODED: usize = 64 << 20;
+
+/// Largest image that is built byte by byte, in bytes. A file of 300 bytes can ask for an image of a gigabyte of
+/// zeros; whoever compares images looks at the pieces of such a one.
+pub const MAX_IMAGE: usize = 16 << 20;

@@ -1,5 +1,7 @@
 //! A decoded file: the values of all fields, each with its byte span.
 
+use blobspec::format::Content;
+
 /// A stretch of the file in bytes. 32-bit, see [`crate::limits::MAX_FILE`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Span {
@@ -57,6 +59,8 @@ pub enum Value {
     Record(Vec<Node>),
     /// The elements of an array.
     List(Vec<Node>),
+    /// Nothing: the element of the table has no bytes in the file, or its bytes are no records.
+    Absent,
     /// An instruction: position in its opcode table, then the values of what stands before the opcode and of
     /// the operands.
     Instruction(usize, Vec<Node>),
@@ -73,6 +77,12 @@ impl Node {
         }
     }
 
+    /// The value that a way of positions leads to.
+    #[must_use]
+    pub fn at(&self, path: &[usize]) -> Option<&Self> {
+        path.iter().try_fold(self, |node, step| node.children().get(*step))
+    }
+
     /// Fields of a record or elements of a list.
     #[must_use]
     pub fn children(&self) -> &[Self] {
@@ -85,10 +95,24 @@ impl Node {
     }
 }
 
+impl RegionNode {
+    /// The stretches of the file that belong to it: one, or those of its payloads.
+    pub fn stretches(&self, content: &Content) -> Vec<Span> {
+        match content {
+            Content::Payloads(_) => {
+                let present = |node: &&Node| node.value != Value::Absent;
+                self.node.children().iter().filter(present).map(|node| node.span).collect()
+            }
+            Content::Inside { .. } => Vec::new(),
+            _ => vec![self.span],
+        }
+    }
+}
+
 /// One decoded region.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegionNode {
-    /// Where it lies, count prefix included.
+    /// Where it lies, count prefix included; for payloads from the first to the last.
     pub span: Span,
     /// The count that stands before the elements.
     pub count: Option<Node>,

@@ -15,11 +15,16 @@ mod entry_start;
 mod excludes;
 mod filled;
 mod fits;
+mod image_size;
 mod implies;
 mod in_enum;
+mod name_length;
+mod name_utf8;
 mod needs_entry;
+mod power_of_two;
 mod range;
 mod reach;
+mod refers_to;
 mod separate;
 mod unique;
 mod utf8;
@@ -27,7 +32,7 @@ mod within;
 mod workbench;
 
 use blobspec::Format;
-use blobspec::format::{Check, Rule};
+use blobspec::format::{Check, Protection, Rule};
 
 use crate::draft::Draft;
 use crate::evaluate::Context;
@@ -97,7 +102,7 @@ pub(crate) fn bounds_rule(format: &Format, index: usize) -> Option<usize> {
 pub(crate) fn gates(format: &Format) -> Vec<Vec<usize>> {
     let mut gates = vec![Vec::new(); format.regions.len()];
     for (index, rule) in format.rules.iter().enumerate().filter(|(_, r)| r.active && r.gate) {
-        let ready = reach::last_region(format, &rule.check);
+        let ready = reach::last_region(format, rule);
         if let Some(gates) = ready.and_then(|region| gates.get_mut(region)) {
             gates.push(index);
         }
@@ -107,9 +112,14 @@ pub(crate) fn gates(format: &Format) -> Vec<Vec<usize>> {
 
 /// Checks one rule on everything that it looks at. Bounds are found by decoding itself, mappings are seen
 /// only while a file is loaded.
-pub(crate) fn check(context: &Context<'_>, rule: &Rule, sink: &mut Sink) {
+pub(crate) fn check<'a>(context: &Context<'a>, rule: &'a Rule, sink: &mut Sink) {
+    context.only(&rule.filter);
     match &rule.check {
-        Check::Bounds { .. } | Check::Mapping { .. } => {}
+        Check::Bounds { .. }
+        | Check::Mapping { .. }
+        | Check::HostPlatform { .. }
+        | Check::Resolved { .. }
+        | Check::RelocationRange { .. } => {}
         Check::Const { target, value } => constant::check(context, target, value, sink),
         Check::Range { target, min, max } => {
             range::check(context, target, min.as_ref(), max.as_ref(), sink);
@@ -130,8 +140,17 @@ pub(crate) fn check(context: &Context<'_>, rule: &Rule, sink: &mut Sink) {
         }
         Check::Unique { target, text_in } => unique::check(context, target, *text_in, sink),
         Check::Implies { when, then } => implies::check(context, when, then, sink),
-        Check::Fits { each, start, length, size } => {
-            fits::check(context, each, [start, length, size], sink);
+        Check::PowerOfTwo { target } => power_of_two::check(context, target, sink),
+        Check::NameLength { target, region, max } => {
+            name_length::check(context, target, *region, *max, sink);
+        }
+        Check::NameUtf8 { target, region } => name_utf8::check(context, target, *region, sink),
+        Check::RefersTo { target, region, is } => {
+            refers_to::check(context, target, *region, is, sink);
+        }
+        Check::ImageSize { images, max } => image_size::check(context, images, *max, sink),
+        Check::Fits { each, start, length, least, size } => {
+            fits::check(context, each, [start, length, size], *least, sink);
         }
         Check::Separate { regions } => separate::check(context, regions, sink),
         Check::Disjoint { each, start, length } => {
@@ -144,9 +163,9 @@ pub(crate) fn check(context: &Context<'_>, rule: &Rule, sink: &mut Sink) {
 /// Edits of the workbench's file that break `rule`, and edits that stay just inside its boundary. Whether
 /// an edit does what it is meant to is for the caller to prove by decoding.
 #[must_use]
-pub fn proposals(bench: &Workbench<'_>, rule: &Rule) -> Vec<Proposal> {
+pub fn proposals<'a>(bench: &Workbench<'a>, rule: &'a Rule) -> Vec<Proposal> {
+    let bench = &bench.only(&rule.filter);
     match &rule.check {
-        Check::Mapping { .. } => Vec::new(),
         Check::Bounds { region } => bounds::propose(bench, *region),
         Check::Const { target, value } => constant::propose(bench, target, value),
         Check::Range { target, min, max } => {
@@ -168,8 +187,17 @@ pub fn proposals(bench: &Workbench<'_>, rule: &Rule) -> Vec<Proposal> {
         }
         Check::Unique { target, text_in } => unique::propose(bench, target, *text_in),
         Check::Implies { when, then } => implies::propose(bench, when, then),
-        Check::Fits { each, start, length, size } => {
-            fits::propose(bench, each, [start, length, size])
+        Check::PowerOfTwo { target } => power_of_two::propose(bench, target),
+        Check::NameLength { target, max, .. } => name_length::propose(bench, target, *max),
+        Check::NameUtf8 { target, region } => name_utf8::propose(bench, target, *region),
+        Check::RefersTo { target, region, is } => refers_to::propose(bench, target, *region, is),
+        Check::ImageSize { images, max } => image_size::propose(bench, images, *max),
+        Check::Mapping { .. }
+        | Check::HostPlatform { .. }
+        | Check::Resolved { .. }
+        | Check::RelocationRange { .. } => Vec::new(),
+        Check::Fits { each, start, length, least, size } => {
+            fits::propose(bench, each, [start, length, size], *least)
         }
         Check::Separate { regions } => separate::propose(bench, regions),
         Check::Disjoint { each, start, length } => disjoint::propose(bench, each, start, length),
@@ -179,13 +207,16 @@ pub fn proposals(bench: &Workbench<'_>, rule: &Rule) -> Vec<Proposal> {
 
 /// Changes a generated draft so that it keeps `rule`, for the kinds that defaults alone can break.
 pub fn satisfy(format: &Format, rule: &Rule, draft: &mut Draft) {
+    if !rule.filter.is_always() {
+        return; // whoever wrote the element knows what it is
+    }
     match &rule.check {
         Check::Const { target, value } => constant::satisfy(draft, target, value),
         Check::Range { target, min, .. } => range::satisfy(format, draft, target, min.as_ref()),
         Check::InEnum { target } => in_enum::satisfy(format, draft, target),
         Check::Excludes { target, codes } => excludes::satisfy(format, draft, target, codes),
         Check::Unique { target, text_in: None } => unique::satisfy(draft, target),
-        Check::Fits { each, start, length, size } => {
+        Check::Fits { each, start, length, size, .. } => {
             fits::satisfy(format, draft, each, [start, length, size]);
         }
         Check::Disjoint { each, start, length } => {
@@ -241,7 +272,23 @@ pub fn describe(format: &Format, rule: &Rule) -> String {
         }
         Check::Unique { target, .. } => format!("no two elements have the same {}", path(target)),
         Check::Implies { when, then } => implies::describe(format, when, then),
-        Check::Fits { each, start, length, size } => {
+        Check::PowerOfTwo { target } => format!("{} is a power of two", path(target)),
+        Check::NameLength { target, max, .. } => {
+            format!("the name that {} leads to is at most {max} bytes long", path(target))
+        }
+        Check::NameUtf8 { target, .. } => {
+            format!("the name that {} leads to is UTF-8", path(target))
+        }
+        Check::RefersTo { target, region: r, .. } => {
+            format!("{} leads to an element of {} of the right kind", path(target), region(r))
+        }
+        Check::ImageSize { max, .. } => format!("the images take at most {max} bytes"),
+        Check::HostPlatform { target, .. } => {
+            format!("{} is the system that loads the file, or any", path(target))
+        }
+        Check::Resolved { region: r } => format!("the symbols of {} are defined", region(r)),
+        Check::RelocationRange { region: r } => format!("the values of {} fit", region(r)),
+        Check::Fits { each, start, length, size, .. } => {
             fits::describe(format, each, [start, length, size])
         }
         Check::Separate { regions } => {
@@ -252,9 +299,15 @@ pub fn describe(format: &Format, rule: &Rule) -> String {
         Check::Derived { target } => {
             format!("{} has the value that follows from the file", path(target))
         }
-        Check::Mapping { image, .. } => format!(
-            "no mapping of image {} is writable and executable at once",
-            format.images.get(*image).map_or("?", |image| image.name.as_str())
-        ),
+        Check::Mapping { image, never } => {
+            let image = format.images.get(*image).map_or("?", |image| image.name.as_str());
+            let never = match never {
+                Protection::Wx => "is writable and executable at once",
+                Protection::OtherBytes => "holds bytes that do not follow from the file",
+                Protection::OtherPermissions => "has other permissions than the spec gives it",
+                Protection::Neighbours => "has accessible memory right beside it",
+            };
+            format!("no mapping of image {image} {never}")
+        }
     }
 }

@@ -9,6 +9,8 @@ use blobspec::format::{
 };
 use harness_codec::{Decoded, Draft, Item, RegionDraft, Site, decode, encode, rules, satisfy};
 
+use crate::scene::{self, Stage};
+
 /// What a base file looks like.
 #[derive(Clone, Debug, Default)]
 pub struct Shape {
@@ -77,6 +79,11 @@ impl Base {
     /// # Errors
     /// When defaults cannot satisfy the spec's rules.
     pub fn make(format: &Format, name: &str, shape: &Shape) -> Result<Self, BaseError> {
+        if let Some(stage) = Stage::of(format) {
+            let stub = Builder { format, shape }.code_stub();
+            let scene = scene::of_shape(&stage, &stub, shape);
+            return Self::of(format, name, &stage.draft(&scene, shape));
+        }
         let mut draft = Builder { format, shape }.draft();
         for (site, code) in &shape.codes {
             if let Some(item) = draft.get_mut(site) {
@@ -118,6 +125,7 @@ impl Base {
             file: &self.file,
             model: &self.decoded.model,
             draft: &self.draft,
+            filter: None,
         }
     }
 }
@@ -172,20 +180,19 @@ pub fn profiles(format: &Format) -> Vec<(String, Vec<(Site, u64)>)> {
     profiles
 }
 
-struct Builder<'a> {
-    format: &'a Format,
-    shape: &'a Shape,
+/// Makes drafts of which only the rules are still to be satisfied.
+pub(crate) struct Builder<'a> {
+    pub(crate) format: &'a Format,
+    pub(crate) shape: &'a Shape,
 }
 
 impl Builder<'_> {
-    fn draft(&self) -> Draft {
-        let regions = self
-            .format
-            .regions
-            .iter()
-            .enumerate()
-            .map(|(index, region)| self.region(index, region))
-            .collect();
+    pub(crate) fn draft(&self) -> Draft {
+        let mut regions: Vec<RegionDraft> = Vec::with_capacity(self.format.regions.len());
+        for (index, region) in self.format.regions.iter().enumerate() {
+            let drafted = self.region(index, region, &regions);
+            regions.push(drafted);
+        }
         Draft { regions, gaps: Vec::new(), cut: None, trailing: Vec::new(), truncate: None }
     }
 
@@ -193,7 +200,14 @@ impl Builder<'_> {
         self.shape.per_region.get(&region).copied().unwrap_or(self.shape.elements)
     }
 
-    fn region(&self, index: usize, region: &Region) -> RegionDraft {
+    /// Code of the first region with a stub.
+    pub(crate) fn code_stub(&self) -> Vec<u8> {
+        let stubbed = self.format.regions.iter().find(|region| region.stub.is_some());
+        stubbed.map(|region| self.stub(region)).unwrap_or_default()
+    }
+
+    fn region(&self, index: usize, region: &Region, earlier: &[RegionDraft]) -> RegionDraft {
+        let list_for = |region: usize| earlier.get(region).map_or(0, |r| r.item.children().len());
         let item = match &region.content {
             Content::Record(record) => self.record(*record, region, 0),
             Content::Array { record, .. } => Item::List(
@@ -204,11 +218,22 @@ impl Builder<'_> {
             Content::Strings { .. } => Item::List(Vec::new()),
             Content::Bytes(_) => Item::Bytes(self.bytes(region)),
             Content::Stream { opcodes, .. } => Item::List(self.instructions(*opcodes)),
+            // Whether an element has a payload shows once its record is encoded: see `Scene` for formats that link.
+            Content::Payloads(payloads) => {
+                let payload = if payloads.filter.is_always() {
+                    Item::Bytes(self.bytes(region))
+                } else {
+                    Item::Absent
+                };
+                Item::List(vec![payload; list_for(payloads.table)])
+            }
+            Content::Inside { payloads, .. } => Item::List(vec![Item::Absent; list_for(*payloads)]),
         };
-        RegionDraft { at: None, count: region.count().map(|_| Item::Derived), item }
+        let count = region.count().map(|_| Item::Derived);
+        RegionDraft { at: None, places: Vec::new(), count, item }
     }
 
-    fn record(&self, record: usize, region: &Region, element: usize) -> Item {
+    pub(crate) fn record(&self, record: usize, region: &Region, element: usize) -> Item {
         let fields = self.format.records[record].fields.iter();
         Item::Record(fields.map(|field| self.field(field, region, element)).collect())
     }

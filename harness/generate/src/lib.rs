@@ -13,6 +13,7 @@ pub mod files;
 pub mod findings;
 pub mod fuzzing;
 pub mod limits;
+mod scene;
 pub mod suite;
 mod truncation;
 

@@ -2,7 +2,8 @@
 //! are only the ways to cause it.
 
 use blobspec::format::{
-    ArrayCount, Content, CountSource, Derive, Extent, FieldRef, FieldType, Operand, Target,
+    ArrayCount, Content, CountSource, Derive, Extent, FieldRef, FieldType, Operand, Payloads,
+    Target,
 };
 
 use super::in_enum::unknown_neighbours;
@@ -10,7 +11,7 @@ use super::workbench::distinct;
 use super::{Proposal, Workbench};
 use crate::draft::{Cut, Item, Site};
 use crate::encode::instruction_bytes;
-use crate::model::Node;
+use crate::model::{Node, Span};
 
 pub(super) fn propose(bench: &Workbench<'_>, region: usize) -> Vec<Proposal> {
     let spec = &bench.format.regions[region];
@@ -23,14 +24,21 @@ pub(super) fn propose(bench: &Workbench<'_>, region: usize) -> Vec<Proposal> {
     if let Content::Bytes(Extent::Size(size)) | Content::Stream { extent: Extent::Size(size), .. } =
         &spec.content
     {
-        proposals.extend(sizes(bench, region, size));
+        let span = bench.model.regions[region].span;
+        let edits = field_site(bench, size).map(|site| sizes(bench, site, span));
+        proposals.extend(edits.into_iter().flatten());
+    }
+    if let Content::Payloads(payloads) = &spec.content {
+        proposals.extend(stretches(bench, region, payloads));
     }
     if let Some(limited_by) = limiting_region(bench, region) {
         proposals.extend(cuts(bench, region, limited_by));
     }
     proposals.extend(inner_counts(bench, region));
     if let Some(at) = &spec.at {
-        proposals.extend(offsets(bench, region, at));
+        let span = bench.model.regions[region].span;
+        let edits = field_site(bench, at).map(|site| offsets(bench, site, span));
+        proposals.extend(edits.into_iter().flatten());
     }
     if let Content::Stream { opcodes, .. } = &spec.content {
         proposals.extend(unknown_opcodes(bench, region, *opcodes));
@@ -99,9 +107,7 @@ fn other_counts(
 }
 
 /// Sizes that reach past the file, up to those whose sum with the start wraps.
-fn sizes(bench: &Workbench<'_>, region: usize, operand: &Operand) -> Vec<Proposal> {
-    let Some((site, limit)) = field_site(bench, operand) else { return Vec::new() };
-    let span = bench.model.regions[region].span;
+fn sizes(bench: &Workbench<'_>, (site, limit): (Site, u64), span: Span) -> Vec<Proposal> {
     let (start, size) = (span.offset(), span.range().len() as u64);
     let wrap = 0_u64.wrapping_sub(start) & limit;
     let values = [
@@ -123,10 +129,30 @@ fn sizes(bench: &Workbench<'_>, region: usize, operand: &Operand) -> Vec<Proposa
     edits.filter_map(|(name, value)| bench.set(&site, name, value)).collect()
 }
 
+/// Sizes and offsets of the first and the last stretch that has bytes.
+fn stretches(bench: &Workbench<'_>, region: usize, payloads: &Payloads) -> Vec<Proposal> {
+    let nodes = bench.model.regions[region].node.children().iter().enumerate();
+    let full: Vec<(usize, Span)> =
+        nodes.map(|(index, node)| (index, node.span)).filter(|(_, s)| s.start < s.end).collect();
+    let mut ends: Vec<(usize, Span)> = full.first().copied().into_iter().collect();
+    ends.extend(full.last().copied().filter(|_| full.len() > 1));
+    let mut proposals = Vec::new();
+    for (index, span) in ends {
+        let field = |path: &[usize]| {
+            let target = Target { region: payloads.table, path: path.to_vec() };
+            let steps = std::iter::once(index).chain(path.iter().copied()).collect();
+            Some((Site { region: payloads.table, steps }, bench.scalar(&target)?.max()))
+        };
+        let edits = field(&payloads.size).map(|site| sizes(bench, site, span));
+        proposals.extend(edits.into_iter().flatten());
+        let edits = field(&payloads.offset).map(|site| offsets(bench, site, span));
+        proposals.extend(edits.into_iter().flatten());
+    }
+    proposals
+}
+
 /// Offsets at and past the last one that fits, up to those whose sum with the size wraps.
-fn offsets(bench: &Workbench<'_>, region: usize, operand: &Operand) -> Vec<Proposal> {
-    let Some((site, limit)) = field_site(bench, operand) else { return Vec::new() };
-    let span = bench.model.regions[region].span;
+fn offsets(bench: &Workbench<'_>, (site, limit): (Site, u64), span: Span) -> Vec<Proposal> {
     let (start, size) = (span.offset(), span.range().len() as u64);
     let end = bench.file.len() as u64;
     let last = end.saturating_sub(size);

@@ -9,6 +9,7 @@ use crate::checksum;
 use crate::draft::{Item, Site};
 use crate::evaluate::{Context, Element};
 use crate::limits::MAX_HASH_PASSES;
+use crate::model::{Span, Value};
 
 pub(super) fn check(context: &Context<'_>, target: &Target, sink: &mut Sink) {
     let Some(derive) = context.format.leaf(target).and_then(|field| field.derive.clone()) else {
@@ -37,7 +38,15 @@ fn expected(context: &Context<'_>, derive: &Derive, element: &Element<'_, '_>) -
         Derive::OffsetOf(index) => Some(region(*index)?.span.offset()),
         Derive::SizeOfFile => u64::try_from(context.file.len()).ok(),
         Derive::SizeOf(index) => u64::try_from(region(*index)?.span.range().len()).ok(),
-        Derive::CountOfRegion(index) => u64::try_from(region(*index)?.node.children().len()).ok(),
+        Derive::PayloadOffset(index) => Some(own_payload(context, *index, element)?.offset()),
+        Derive::PayloadSize(index) => {
+            u64::try_from(own_payload(context, *index, element)?.range().len()).ok()
+        }
+        Derive::CountOfRegion(index, filter) => {
+            let elements = region(*index)?.node.children();
+            let counted = elements.iter().filter(|element| context.holds(filter, &[*element]));
+            u64::try_from(counted.count()).ok()
+        }
         Derive::CountOfField(field) => {
             u64::try_from(element.stack.last()?.children().get(*field)?.children().len()).ok()
         }
@@ -48,6 +57,13 @@ fn expected(context: &Context<'_>, derive: &Derive, element: &Element<'_, '_>) -
         }
         Derive::Fnv1a(_) => None,
     }
+}
+
+/// The stretch of the file that the element itself places.
+fn own_payload(context: &Context<'_>, region: usize, element: &Element<'_, '_>) -> Option<Span> {
+    let index = element.steps.first()?;
+    let payload = context.elements(region).get(*index)?;
+    (payload.value != Value::Absent).then_some(payload.span)
 }
 
 /// Hashes of names. Elements share names, and names may be tails of others: each is hashed once, and no more

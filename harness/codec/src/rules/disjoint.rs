@@ -90,7 +90,8 @@ pub(super) fn satisfy(
 ) {
     let Some(encoded) = crate::encode(format, draft).ok() else { return };
     let decoded = crate::decode(format, &encoded.bytes);
-    let bench = Workbench { format, file: &encoded.bytes, model: &decoded.model, draft };
+    let bench =
+        Workbench { format, file: &encoded.bytes, model: &decoded.model, draft, filter: None };
     let mut next: BTreeMap<Vec<usize>, u64> = BTreeMap::new();
     let mut starts = Vec::new();
     for place in bench.places(each, &[start, length]) {

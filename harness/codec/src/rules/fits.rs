@@ -12,11 +12,13 @@ pub(super) fn check(
     context: &Context<'_>,
     each: &Target,
     operands: [&Operand; 3],
+    least: u64,
     sink: &mut Sink,
 ) {
     context.visit(each, |element| {
         let values = operands.map(|operand| context.operand(operand, element.stack));
         let [Some(start), Some(length), Some(size)] = values else { return };
+        let length = length.max(least);
         sink.exercise();
         if u128::from(start).saturating_add(u128::from(length)) > u128::from(size) {
             let path = context.format.path_of(each);
@@ -31,13 +33,18 @@ pub(super) fn propose(
     bench: &Workbench<'_>,
     each: &Target,
     operands: [&Operand; 3],
+    least: u64,
 ) -> Vec<Proposal> {
     let mut proposals = Vec::new();
     for place in bench.ends(each, &operands) {
         let [Some(start), Some(length), Some(size)] = place.operands[..] else { continue };
+        let length = length.max(least);
         let sites = operands.map(|operand| bench.operand_site(operand, &place.site, each));
         if let Some(site) = &sites[0] {
             proposals.extend(starts(bench, &place.site, site, length, size));
+        }
+        if let (Some(site), Operand::Field(_)) = (&sites[1], operands[1]) {
+            proposals.extend(lengths(bench, &place.site, site, start, size));
         }
         if let (Some(site), Operand::Field(_)) = (&sites[2], operands[2]) {
             proposals.extend(sizes(bench, &place.site, site, start, length));
@@ -66,6 +73,8 @@ fn starts(
         ("start-sum-wraps", width_wrap),
         ("start-max", Some(0xffff_ffff)),
         ("start-half", Some(0x8000_0000)),
+        ("start-64-bit-sum-wraps", Some(0_u64.wrapping_sub(length))),
+        ("start-64-bit-max", Some(u64::MAX)),
     ];
     let named = super::workbench::distinct(values, u64::MAX);
     let twin = |name: &str| (name == "start-past-last").then(|| bench.name(element, "start-last"));
@@ -74,6 +83,31 @@ fn starts(
         Some(proposal.named(bench.name(element, name)).beside(twin(name)))
     };
     named.into_iter().filter_map(set).collect()
+}
+
+/// Lengths around the longest that fits, and those whose sum with the start wraps.
+fn lengths(
+    bench: &Workbench<'_>,
+    element: &Site,
+    site: &Site,
+    start: u64,
+    size: u64,
+) -> Vec<Proposal> {
+    let longest = size.checked_sub(start);
+    let values = [
+        ("length-longest", longest),
+        ("length-past-longest", longest.and_then(|longest| longest.checked_add(1))),
+        ("length-sum-wraps", Some(0_u64.wrapping_sub(start))),
+        ("length-half", Some(1 << 63)),
+        ("length-max", Some(u64::MAX)),
+    ];
+    let twin =
+        |name: &str| (name == "length-past-longest").then(|| bench.name(element, "length-longest"));
+    let set = |(name, value): (&'static str, u64)| {
+        let proposal = bench.set(site, name, value)?;
+        Some(proposal.named(bench.name(element, name)).beside(twin(name)))
+    };
+    super::workbench::distinct(values, u64::MAX).into_iter().filter_map(set).collect()
 }
 
 fn sizes(
@@ -132,7 +166,8 @@ fn meaning(format: &Format, field: &FieldRef) -> Option<Meaning> {
 pub(super) fn satisfy(format: &Format, draft: &mut Draft, each: &Target, operands: [&Operand; 3]) {
     let Some(encoded) = crate::encode(format, draft).ok() else { return };
     let decoded = crate::decode(format, &encoded.bytes);
-    let bench = Workbench { format, file: &encoded.bytes, model: &decoded.model, draft };
+    let bench =
+        Workbench { format, file: &encoded.bytes, model: &decoded.model, draft, filter: None };
     let mut sizes: Vec<(Site, u64)> = Vec::new();
     for place in bench.places(each, &operands) {
         let [Some(start), Some(length), Some(size)] = place.operands[..] else { continue };

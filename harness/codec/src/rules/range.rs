@@ -80,7 +80,8 @@ pub(super) fn satisfy(format: &Format, draft: &mut Draft, target: &Target, min: 
     let Some(min) = min else { return };
     let Some(encoded) = crate::encode(format, draft).ok() else { return };
     let decoded = crate::decode(format, &encoded.bytes);
-    let bench = Workbench { format, file: &encoded.bytes, model: &decoded.model, draft };
+    let bench =
+        Workbench { format, file: &encoded.bytes, model: &decoded.model, draft, filter: None };
     let places = bench.places(target, &[min]);
     for (site, index) in draft.sites(target).into_iter().zip(0..) {
         let there = places.get(index).and_then(|place: &super::workbench::Place| place.operands[0]);

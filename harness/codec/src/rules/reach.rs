@@ -1,18 +1,34 @@
 //! How much of a file must be decoded before a rule can be checked.
 
 use blobspec::Format;
-use blobspec::format::{Attribute, Check, Derive, FieldRef, Meaning, Operand, Refers, Target};
+use blobspec::format::{
+    Attribute, Check, Condition, Derive, FieldRef, ImageSource, Meaning, Operand, Refers, Rule,
+    Target,
+};
 
 /// The last region that a rule looks at, in any way; `None` for rules that are not checked on the model.
-pub(super) fn last_region(format: &Format, check: &Check) -> Option<usize> {
+pub(super) fn last_region(format: &Format, rule: &Rule) -> Option<usize> {
     let mut reach = Reach { format, last: 0 };
-    match check {
-        Check::Bounds { .. } | Check::Mapping { .. } => return None,
+    reach.condition(&rule.filter);
+    match &rule.check {
+        Check::Bounds { .. }
+        | Check::Mapping { .. }
+        | Check::HostPlatform { .. }
+        | Check::Resolved { .. }
+        | Check::RelocationRange { .. } => return None,
         Check::Const { target, .. }
         | Check::InEnum { target }
         | Check::Excludes { target, .. }
         | Check::ReservedBits { target, .. }
+        | Check::PowerOfTwo { target }
         | Check::ClearBits { target, .. } => reach.target(target),
+        Check::NameLength { target, region, .. }
+        | Check::NameUtf8 { target, region }
+        | Check::RefersTo { target, region, .. } => {
+            reach.target(target);
+            reach.region(*region);
+        }
+        Check::ImageSize { images, .. } => images.iter().for_each(|image| reach.image(*image)),
         Check::Range { target, min, max } => {
             reach.target(target);
             min.iter().chain(max).for_each(|end| reach.operand(end));
@@ -40,7 +56,7 @@ pub(super) fn last_region(format: &Format, check: &Check) -> Option<usize> {
         Check::Implies { when, then } => {
             when.iter().chain(then).for_each(|(target, _)| reach.target(target));
         }
-        Check::Fits { each, start, length, size } => {
+        Check::Fits { each, start, length, size, .. } => {
             reach.target(each);
             [start, length, size].into_iter().for_each(|operand| reach.operand(operand));
         }
@@ -69,6 +85,9 @@ impl Reach<'_> {
     }
 
     fn operand(&mut self, operand: &Operand) {
+        if let Operand::ImageSize(image) = operand {
+            self.image(*image);
+        }
         let (Operand::Field(field) | Operand::Attribute { field, .. }) = operand else { return };
         if let FieldRef::Region { region, .. } = field {
             self.region(*region);
@@ -96,12 +115,32 @@ impl Reach<'_> {
         }
     }
 
+    fn image(&mut self, image: usize) {
+        match self.format.images.get(image).map(|image| &image.source) {
+            Some(ImageSource::Region(region)) => self.region(*region),
+            Some(ImageSource::Sections(sections)) => self.region(sections.contents),
+            None => {}
+        }
+    }
+
+    fn condition(&mut self, condition: &Condition) {
+        for field in condition.fields() {
+            if let FieldRef::Region { region, .. } = field {
+                self.region(*region);
+            }
+        }
+    }
+
     fn derived(&mut self, target: &Target) {
         self.target(target);
         let leaf = self.format.leaf(target);
         match leaf.and_then(|field| field.derive.as_ref()) {
             Some(
-                Derive::OffsetOf(region) | Derive::SizeOf(region) | Derive::CountOfRegion(region),
+                Derive::OffsetOf(region)
+                | Derive::SizeOf(region)
+                | Derive::PayloadOffset(region)
+                | Derive::PayloadSize(region)
+                | Derive::CountOfRegion(region, _),
             ) => self.region(*region),
             Some(Derive::Crc32 { to, .. }) => self.region(*to),
             Some(Derive::Fnv1a(name)) => {

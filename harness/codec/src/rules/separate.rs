@@ -1,6 +1,6 @@
 //! `separate`: no byte of the file belongs to two of the regions.
 
-use blobspec::format::{Content, Extent, FieldRef, Operand};
+use blobspec::format::{Content, Extent, FieldRef, Operand, Payloads};
 
 use super::workbench::distinct;
 use super::{Proposal, Sink, Workbench};
@@ -9,8 +9,12 @@ use crate::evaluate::Context;
 
 pub(super) fn check(context: &Context<'_>, regions: &[usize], sink: &mut Sink) {
     sink.exercise();
-    let span = |region: &usize| Some((context.model.regions.get(*region)?.span, *region));
-    let mut spans: Vec<_> = regions.iter().filter_map(span).collect();
+    let stretches = |region: &usize| {
+        let index = *region;
+        let (node, spec) = (context.model.regions.get(index)?, context.format.regions.get(index)?);
+        Some(node.stretches(&spec.content).into_iter().map(move |span| (span, index)))
+    };
+    let mut spans: Vec<_> = regions.iter().filter_map(stretches).flatten().collect();
     spans.retain(|(span, _)| span.start < span.end);
     spans.sort_by_key(|(span, region)| (span.start, span.end, *region));
     let mut reach: Option<(u32, usize)> = None;
@@ -33,6 +37,10 @@ pub(super) fn check(context: &Context<'_>, regions: &[usize], sink: &mut Sink) {
 pub(super) fn propose(bench: &Workbench<'_>, regions: &[usize]) -> Vec<Proposal> {
     let mut proposals = Vec::new();
     for &region in regions {
+        if let Content::Payloads(payloads) = &bench.format.regions[region].content {
+            proposals.extend(payloads_onto(bench, region, payloads));
+            continue;
+        }
         let Some(Operand::Field(FieldRef::Region { region: holder, path })) =
             &bench.format.regions[region].at
         else {
@@ -59,6 +67,31 @@ pub(super) fn propose(bench: &Workbench<'_>, regions: &[usize]) -> Vec<Proposal>
             }));
         }
         proposals.extend(stretched(bench, region, &site));
+    }
+    proposals
+}
+
+/// Moves each stretch onto the one before it, onto its last byte, and onto the start of the file.
+fn payloads_onto(bench: &Workbench<'_>, region: usize, payloads: &Payloads) -> Vec<Proposal> {
+    let nodes = bench.model.regions[region].node.children().iter().enumerate();
+    let full: Vec<_> =
+        nodes.map(|(index, node)| (index, node.span)).filter(|(_, s)| s.start < s.end).collect();
+    let mut proposals = Vec::new();
+    for (position, (index, span)) in full.iter().enumerate() {
+        let before = position.checked_sub(1).and_then(|before| full.get(before)).map(|(_, s)| *s);
+        let steps = std::iter::once(*index).chain(payloads.offset.iter().copied()).collect();
+        let site = Site { region: payloads.table, steps };
+        let values = [
+            ("onto-the-one-before", before.map(|before| before.offset())),
+            ("into-the-one-before", before.map(|before| u64::from(before.end).saturating_sub(1))),
+            ("right-after-the-one-before", before.map(|before| u64::from(before.end))),
+            ("one-byte-back", span.offset().checked_sub(1)),
+            ("onto-the-start", Some(0)),
+            ("onto-byte-8", Some(8)),
+        ];
+        for (kind, value) in distinct(values, u64::MAX) {
+            proposals.extend(bench.set(&site, kind, value));
+        }
     }
     proposals
 }

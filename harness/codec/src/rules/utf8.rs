@@ -19,7 +19,7 @@ pub(super) fn check(context: &Context<'_>, region: usize, sink: &mut Sink) {
 }
 
 /// Ill-formed sequences, each with its well-formed neighbour (Unicode, table 3-7).
-const PAIRS: &[(&str, &[u8], &[u8])] = &[
+pub(super) const PAIRS: &[(&str, &[u8], &[u8])] = &[
     ("lone-continuation", b"\x80", b"\x7f"),
     ("overlong-2", b"\xc1\xbf", b"\xc2\x80"),
     ("overlong-nul", b"\xc0\x80", b"\xdf\xbf"),

@@ -1,9 +1,9 @@
 //! What the kinds work on when they break a rule: a valid file, decoded, and ready to be edited.
 
 use blobspec::Format;
-use blobspec::format::{Content, FieldRef, Meaning, Operand, Scalar, Target};
+use blobspec::format::{Condition, FieldRef, Meaning, Operand, Scalar, Target};
 
-use crate::draft::{Draft, Item, Site};
+use crate::draft::{Draft, Item, Site, lists};
 use crate::evaluate::{Context, Element};
 use crate::model::Model;
 
@@ -17,6 +17,8 @@ pub struct Workbench<'a> {
     pub model: &'a Model,
     /// A draft that writes it, with derived values derived.
     pub draft: &'a Draft,
+    /// Which elements are to be edited; `None`: all.
+    pub filter: Option<&'a Condition>,
 }
 
 /// An edit of a valid file.
@@ -62,9 +64,19 @@ pub(crate) struct Place {
     pub(crate) operands: Vec<Option<u64>>,
 }
 
+impl<'a> Workbench<'a> {
+    /// The same, for edits of the elements of which `filter` holds.
+    pub(crate) fn only(&self, filter: &'a Condition) -> Self {
+        let Self { format, file, model, draft, .. } = *self;
+        Self { format, file, model, draft, filter: Some(filter) }
+    }
+}
+
 impl Workbench<'_> {
     fn context(&self) -> Context<'_> {
-        Context::new(self.format, self.file, self.model)
+        let context = Context::new(self.format, self.file, self.model);
+        self.filter.iter().for_each(|filter| context.only(filter));
+        context
     }
 
     /// The first and the last place that `target` looks at, with the values of `operands` there.
@@ -128,11 +140,8 @@ impl Workbench<'_> {
 
     /// How many steps lead to the record at `depth` on the way to `target`.
     fn record_steps(&self, target: &Target, depth: usize) -> usize {
-        let in_array = matches!(
-            self.format.regions.get(target.region).map(|region| &region.content),
-            Some(Content::Array { .. })
-        );
-        let mut steps = usize::from(in_array);
+        let content = self.format.regions.get(target.region).map(|region| &region.content);
+        let mut steps = content.map_or(0, lists);
         for field in self.format.fields_of(target).iter().take(depth) {
             steps += 1 + usize::from(matches!(
                 field.field_type,
@@ -237,6 +246,10 @@ pub(crate) fn operand_text(format: &Format, target: &Target, operand: &Operand) 
     match operand {
         Operand::Literal(value) => value.to_string(),
         Operand::FileSize => "the size of the file".into(),
+        Operand::ImageSize(image) => {
+            let name = format.images.get(*image).map_or("?", |image| image.name.as_str());
+            format!("the size of image {name}")
+        }
         Operand::Field(field) => field_text(format, target, field),
         Operand::Attribute { field, attribute } => {
             let name = attribute_name(format, field, *attribute).unwrap_or("?");

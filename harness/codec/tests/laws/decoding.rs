@@ -1,6 +1,7 @@
 //! Laws of decoding.
 
-use harness_codec::{Decoded, Node, Span, decode, model_json};
+use blobspec::format::Content;
+use harness_codec::{Decoded, Node, Span, Value, decode, model_json};
 use proptest::prelude::*;
 
 use crate::{Mutation, SPECIMENS, Specimen};
@@ -56,12 +57,22 @@ fn every_vector_keeps_the_laws() {
 fn check(specimen: &Specimen, file: &[u8]) {
     let decoded = decode(&specimen.format, file);
     in_order(specimen, &decoded, file);
-    for region in &decoded.model.regions {
+    for (region, spec) in decoded.model.regions.iter().zip(&specimen.format.regions) {
         let length = u32::try_from(file.len()).unwrap();
         assert!(region.span.start <= region.span.end && region.span.end <= length, "{region:?}");
         let inside = region.count.iter().chain([&region.node]);
         siblings(region.span, inside);
-        nested(&region.node);
+        match &spec.content {
+            Content::Payloads(_) => scattered(region.span, &region.node),
+            Content::Inside { payloads, .. } => {
+                let held = &decoded.model.regions[*payloads].node;
+                for (list, payload) in region.node.children().iter().zip(held.children()) {
+                    siblings(payload.span, (list.value != Value::Absent).then_some(list));
+                    nested(list);
+                }
+            }
+            _ => nested(&region.node),
+        }
     }
     let _ = model_json(&specimen.format, &decoded.model, file);
 }
@@ -80,6 +91,13 @@ fn in_order(specimen: &Specimen, decoded: &Decoded, file: &[u8]) {
             let expected = (rules[first.rule].stage, &rules[first.rule].id, first.offset);
             assert_eq!((*stage, rule, *offset), expected, "{file:02x?}");
         }
+    }
+}
+
+/// Payloads lie inside their region in any order.
+fn scattered(region: Span, payloads: &Node) {
+    for payload in payloads.children().iter().filter(|payload| payload.value != Value::Absent) {
+        siblings(region, [payload]);
     }
 }
 
