@@ -67,6 +67,9 @@ impl Walk<'_> {
         match &region.node.value {
             Value::List(elements) => {
                 for (element, node) in elements.iter().enumerate() {
+                    if self.holds_records(index, element) {
+                        continue; // they are shown as what they are
+                    }
                     site.steps.push(element);
                     self.element(spec, &mut site, node);
                     site.steps.pop();
@@ -79,6 +82,15 @@ impl Walk<'_> {
                 format!("{} bytes", region.node.span.range().len()),
             ),
         }
+    }
+
+    /// Whether the bytes of payload `element` of `region` are the records of another region.
+    fn holds_records(&self, region: usize, element: usize) -> bool {
+        self.format.regions.iter().zip(&self.decoded.model.regions).any(|(spec, records)| {
+            let list = records.node.children().get(element).map(|list| &list.value);
+            matches!(spec.content, Content::Inside { payloads, .. } if payloads == region)
+                && matches!(list, Some(Value::List(_)))
+        })
     }
 
     fn element(&mut self, spec: &blobspec::format::Region, site: &mut Site, node: &Node) {
@@ -98,6 +110,16 @@ impl Walk<'_> {
                 );
             }
             (_, Value::Record(_)) => self.record(spec.record(), site, node),
+            (_, Value::List(elements)) => {
+                for (index, element) in elements.iter().enumerate() {
+                    site.steps.push(index);
+                    self.element(spec, site, element);
+                    site.steps.pop();
+                }
+            }
+            (Content::Payloads(_), _) => {
+                self.push(node, site.path(self.format), bytes_text(node.span.of(self.file)));
+            }
             _ => {
                 let bytes = node.span.of(self.file);
                 let text = String::from_utf8_lossy(bytes.strip_suffix(b"\0").unwrap_or(bytes))
@@ -138,16 +160,7 @@ impl Walk<'_> {
     fn leaf(&mut self, field: &Field, site: &Site, node: &Node) {
         let text = match (field.field_type.scalar(), node.number()) {
             (Some(scalar), Some(number)) => self.number(field, scalar, number),
-            _ => {
-                let bytes = node.span.of(self.file);
-                let printable =
-                    bytes.iter().all(|byte| byte.is_ascii_graphic() || matches!(byte, b' ' | 0));
-                if printable && bytes.iter().any(|byte| *byte != 0) {
-                    format!("{:?}", String::from_utf8_lossy(bytes))
-                } else {
-                    format!("{} bytes", bytes.len())
-                }
-            }
+            _ => bytes_text(node.span.of(self.file)),
         };
         self.push(node, site.path(self.format), text);
     }
@@ -205,5 +218,15 @@ impl Walk<'_> {
 
     fn push(&mut self, node: &Node, path: String, text: String) {
         self.stretches.push(Stretch { range: node.span.range(), path, text });
+    }
+}
+
+/// Bytes as text if they are text, else how many there are.
+fn bytes_text(bytes: &[u8]) -> String {
+    let printable = bytes.iter().all(|byte| byte.is_ascii_graphic() || matches!(byte, b' ' | 0));
+    if printable && bytes.iter().any(|byte| *byte != 0) {
+        format!("{:?}", String::from_utf8_lossy(bytes))
+    } else {
+        format!("{} bytes", bytes.len())
     }
 }

@@ -3,7 +3,7 @@
 mod smf;
 
 use blobspec::Format;
-use blobspec::format::Content;
+use blobspec::format::{Content, Region};
 use harness_codec::{Draft, Encoded, Item, RegionDraft, Verdict, decode, encode};
 use harness_protocol::TypeName;
 
@@ -29,16 +29,25 @@ pub(crate) fn scp(
     packed: &Packed,
     header: &ModuleHeader,
 ) -> Result<Vec<u8>, Failure> {
-    let builder = Builder { format };
-    let draft = builder.draft(packed, header)?;
+    write(format, &Builder { format }.draft(packed, header)?)
+}
+
+/// Encodes a draft, and proves that the file is valid.
+fn write(format: &Format, draft: &Draft) -> Result<Vec<u8>, Failure> {
     let Encoded { bytes, .. } =
-        encode(format, &draft).map_err(|error| Failure::usage(error.to_string()))?;
+        encode(format, draft).map_err(|error| Failure::usage(error.to_string()))?;
     match decode(format, &bytes).verdict {
         Verdict::Valid => Ok(bytes),
-        Verdict::Rejected { rule, detail, .. } => Err(Failure::usage(format!(
-            "the object does not make a valid module: {rule}: {detail}"
-        ))),
+        Verdict::Rejected { rule, detail, .. } => {
+            Err(Failure::usage(format!("this does not make a valid module: {rule}: {detail}")))
+        }
     }
+}
+
+/// A region where it falls, with a count that follows from it.
+fn region_draft(region: &Region, item: Item) -> RegionDraft {
+    let count = region.count().map(|_| Item::Derived);
+    RegionDraft { at: None, places: Vec::new(), count, item }
 }
 
 struct Builder<'a> {
@@ -70,12 +79,7 @@ impl Builder<'_> {
                 _ if matches!(region.content, Content::Bytes(_)) => Item::Bytes(Vec::new()),
                 _ => Item::List(Vec::new()),
             };
-            regions.push(RegionDraft {
-                at: None,
-                places: Vec::new(),
-                count: region.count().map(|_| Item::Derived),
-                item,
-            });
+            regions.push(region_draft(region, item));
         }
         Ok(Draft { regions, gaps: Vec::new(), cut: None, trailing: Vec::new(), truncate: None })
     }

@@ -82,7 +82,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
     let format = formats::format(global, &spec)?;
     let (module, summary) = match format.id.as_str() {
         "scp" => pack_scp(&format, options)?,
-        "smf" => pack_smf(&format, options)?,
+        "smf" => pack_smf(global, &format, options)?,
         other => {
             return Err(Failure::usage(format!("pack makes scp and smf modules, not {other}")));
         }
@@ -165,7 +165,18 @@ fn scp_summary(packed: &Packed) -> Summary {
     }
 }
 
-fn pack_smf(format: &Format, options: &Options) -> Result<(Vec<u8>, Summary), Failure> {
+fn pack_smf(
+    global: &Global,
+    format: &Format,
+    options: &Options,
+) -> Result<(Vec<u8>, Summary), Failure> {
+    // Under any other reading a symbol of data leads into the code, without breaking a rule.
+    if global.choices.iter().any(|(id, reading)| id == "smf.symbol-section" && reading != "by-type")
+    {
+        return Err(Failure::usage(
+            "pack makes modules whose data symbols lie in the data image: smf.symbol-section=by-type",
+        ));
+    }
     refuse(
         "smf",
         &[

@@ -1,43 +1,70 @@
 //! `harness run FILE FUNCTION ARG…`: calls a function in a child process.
 
+mod child;
+mod scp;
+mod smf;
+
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use harness_protocol::{
-    Argument, Call, Case, FromLoader, HexBytes, Reply, Returned, Stage, ToLoader, TypeName, Want,
-    exit, frame, oneshot,
-};
+use harness_protocol::{Case, HexBytes, Returned, Stage, TypeName, Want, exit};
+use serde::Deserialize as _;
+use serde::de::IntoDeserializer as _;
+use serde::de::value::{Error as NameError, StrDeserializer};
 
-use super::conformance::SERVE_BUILT_IN;
 use crate::args::Global;
 use crate::failure::{CommandResult, Failure};
 use crate::output::outln;
-use crate::{input, style};
+use crate::{formats, input, style};
+use child::{Answer, in_child};
 
 /// Call a function of a module in a child process and show what it returns
 ///
-/// Arguments are written as the function's declared types ask: integers in decimal or 0x…, floats in
-/// decimal or as 0x… bits, buffers as hexadecimal bytes, "text" (with the quotes) or null.
+/// Integers are written in decimal or 0x…, floats in decimal or as 0x… bits, buffers as hexadecimal bytes,
+/// "text" (with the quotes) or null. An SCP module declares the types of its functions, so that values are
+/// enough: run m.scp add -5 3. An SMF module does not: run m.smf add int64:-5 int64:3 --returns int64. Without a
+/// function, the functions that there are are listed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// The module; `-` is standard input
     file: PathBuf,
     /// The function
     function: Option<String>,
-    /// Its arguments
+    /// Its arguments; for SMF with their types, as TYPE:VALUE
     #[arg(allow_negative_numbers = true)]
     args: Vec<String>,
+    /// SMF: type of the result [default: int32]
+    #[arg(long, value_name = "TYPE", value_parser = type_name)]
+    returns: Option<TypeName>,
+    /// SMF: the address that an import is given, decimal or 0x… (repeatable)
+    #[arg(long = "import", value_name = "NAME=ADDRESS", value_parser = import)]
+    imports: Vec<(String, u64)>,
     /// Longest time for the call in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     timeout: u64,
 }
 
+/// A type by its name on the wire.
+fn type_name(text: &str) -> Result<TypeName, String> {
+    let name: StrDeserializer<'_, NameError> = text.into_deserializer();
+    TypeName::deserialize(name).map_err(|_| {
+        format!(
+            "`{text}` is not a type: void, int8, int16, int32, int64, float32, float64, pointer \
+             or struct_ref"
+        )
+    })
+}
+
+fn import(text: &str) -> Result<(String, u64), String> {
+    let (name, address) =
+        text.split_once('=').ok_or("expected NAME=ADDRESS, such as host_log=0x7f0000001000")?;
+    Ok((name.to_owned(), super::pack::number(address)?))
+}
+
 /// Calls the function; without one, lists those that there are.
 pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
-    if global.spec.is_some() || global.format.as_deref().is_some_and(|format| format != "scp") {
-        return Err(Failure::usage("run calls functions of scp modules only"));
+    if global.spec.is_some() {
+        return Err(Failure::usage("run calls functions of the built-in formats scp and smf only"));
     }
     if !global.choices.is_empty() {
         return Err(Failure::usage(
@@ -45,169 +72,42 @@ pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
         ));
     }
     let file = input::read(&options.file)?;
-    let name = input::display(&options.file);
-    let parsed = reference_loader::validate(&file)
-        .map_err(|error| Failure::new(exit::NONCONFORMANT, format!("{name}: {error}"), None))?;
-    let functions = signatures(&parsed);
-    let Some(function) = &options.function else {
-        list(global, &functions);
-        return Ok(exit::OK);
+    let format = formats::spec_for(global, &options.file, &file)?.format().id.clone();
+    let call = match format.as_str() {
+        "scp" => scp::call(global, options, &file)?,
+        "smf" => smf::call(global, options, &file)?,
+        other => return Err(Failure::usage(format!("run knows scp and smf modules, not {other}"))),
     };
-    let Some(signature) = functions.iter().find(|signature| signature.name == *function) else {
-        let names: Vec<&str> = functions.iter().map(|signature| signature.name.as_str()).collect();
-        return Err(Failure::usage_with(
-            format!("{name}: has no function `{function}`"),
-            format!("it has: {}", names.join(", ")),
-        ));
-    };
-    let call = Call {
-        function: function.clone(),
-        args: arguments(signature, &options.args)?,
-        returns: signature.returns,
-    };
+    let Some(call) = call else { return Ok(exit::OK) };
+    let function = call.function.clone();
     let case = Case {
         seq: 1,
-        format: "scp".into(),
+        format,
         want: Want::Call,
         bytes: file.into(),
         call: Some(call),
+        imports: options.imports.iter().cloned().collect(),
         ..Case::default()
     };
     let answer = in_child(case, Duration::from_secs(options.timeout.max(1)))?;
-    show(global, signature, &answer)
+    show(global, &function, &answer)
 }
 
-/// What the function table says about a function.
-struct Function {
-    name: String,
-    params: Vec<TypeName>,
-    returns: TypeName,
+/// A module that cannot be called.
+fn invalid(options: &Options, error: impl std::fmt::Display) -> Failure {
+    let name = input::display(&options.file);
+    Failure::new(exit::NONCONFORMANT, format!("{name}: {error}"), None)
 }
 
-impl std::fmt::Display for Function {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let params: Vec<&str> = self.params.iter().map(|param| param.name()).collect();
-        write!(f, "{}({}) -> {}", self.name, params.join(", "), self.returns)
-    }
+/// A function that the module does not have, and those that it has.
+fn no_function(options: &Options, function: &str, names: &[&str]) -> Failure {
+    Failure::usage_with(
+        format!("{}: has no function `{function}`", input::display(&options.file)),
+        format!("it has: {}", names.join(", ")),
+    )
 }
 
-fn signatures(file: &reference_loader::File<'_>) -> Vec<Function> {
-    let named = |code: &u8| reference_loader::type_code::name(*code);
-    let functions = file.functions().filter_map(|function| {
-        let name = file.strings().at(function.name_offset)?;
-        Some(Function {
-            name: String::from_utf8_lossy(name).into_owned(),
-            params: function.params.iter().filter_map(named).collect(),
-            returns: named(&function.return_type)?,
-        })
-    });
-    functions.collect()
-}
-
-fn list(global: &Global, functions: &[Function]) {
-    if global.json {
-        let all: Vec<_> = functions
-            .iter()
-            .map(|f| serde_json::json!({"name": f.name, "params": f.params, "returns": f.returns}))
-            .collect();
-        outln!("{}", serde_json::Value::Array(all));
-    } else {
-        functions.iter().for_each(|function| outln!("{function}"));
-    }
-}
-
-fn arguments(signature: &Function, texts: &[String]) -> Result<Vec<Argument>, Failure> {
-    if signature.params.len() != texts.len() {
-        let message = format!(
-            "{} takes {} arguments, {} are given",
-            signature.name,
-            signature.params.len(),
-            texts.len()
-        );
-        return Err(Failure::usage_with(message, signature.to_string()));
-    }
-    let parse = |(type_name, text): (&TypeName, &String)| {
-        oneshot::parse(*type_name, text)
-            .map_err(|error| Failure::usage_with(error.to_string(), signature.to_string()))
-    };
-    signature.params.iter().zip(texts).map(parse).collect()
-}
-
-/// How a call ended.
-enum Answer {
-    Reply(Box<Reply>),
-    Died(ExitStatus),
-    Nonsense,
-    Late(Duration),
-}
-
-/// Has the built-in loader answer `case` in a process of its own.
-fn in_child(case: Case, timeout: Duration) -> Result<Answer, Failure> {
-    let program =
-        std::env::current_exe().map_err(|error| Failure::bug(format!("own path: {error}")))?;
-    let mut child = Command::new(program)
-        .arg(SERVE_BUILT_IN)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| {
-            Failure::new(
-                exit::IMPLEMENTATION,
-                format!("the child process cannot be started: {error}"),
-                None,
-            )
-        })?;
-    let (Some(mut to), Some(mut from)) = (child.stdin.take(), child.stdout.take()) else {
-        return Err(Failure::bug("a piped child has no pipes"));
-    };
-    let (sender, receiver) = mpsc::channel();
-    // Writing may block until the child reads, reading until it answers: neither may outlast the deadline.
-    std::thread::spawn(move || {
-        let written = frame::write(&mut to, &ToLoader::Case(case));
-        let reply = written.and_then(|()| frame::read::<FromLoader>(&mut from));
-        let _ = sender.send(reply); // nobody listens any more when the deadline has passed
-    });
-    match receiver.recv_timeout(timeout) {
-        Ok(Ok(Some(FromLoader::Result(reply)))) => {
-            end(&mut child);
-            Ok(Answer::Reply(Box::new(reply)))
-        }
-        Ok(_) => {
-            // No answer: it has died, or something else came out of its stdout.
-            let ended = ended_soon(&mut child);
-            end(&mut child);
-            Ok(ended.map_or(Answer::Nonsense, Answer::Died))
-        }
-        Err(_) => {
-            end(&mut child);
-            Ok(Answer::Late(timeout))
-        }
-    }
-}
-
-/// How long a process may take from closing its pipes to being gone. The kernel does the one before the
-/// other; what is still there after this has only closed its stdout.
-const GONE: Duration = Duration::from_secs(1);
-
-/// How the process ended, if it does within [`GONE`].
-fn ended_soon(child: &mut Child) -> Option<ExitStatus> {
-    let start = Instant::now();
-    loop {
-        let ended = child.try_wait().ok().flatten();
-        if ended.is_some() || start.elapsed() > GONE {
-            return ended;
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-fn end(child: &mut Child) {
-    // It may be gone already, which is what is wanted.
-    let _ = child.kill();
-    let _ = child.wait();
-}
-
-fn show(global: &Global, signature: &Function, answer: &Answer) -> CommandResult {
+fn show(global: &Global, function: &str, answer: &Answer) -> CommandResult {
     match answer {
         Answer::Reply(reply) if reply.stage == Some(Stage::Returned) => {
             if global.json {
@@ -217,7 +117,7 @@ fn show(global: &Global, signature: &Function, answer: &Answer) -> CommandResult
                 );
             } else {
                 let result = reply.result.as_ref().map(returned).unwrap_or_default();
-                outln!("{} = {}", signature.name, style::good(&result));
+                outln!("{function} = {}", style::good(&result));
                 for (index, buffer) in reply.buffers.iter().enumerate() {
                     outln!("buffer {index}: {}", bytes(buffer));
                 }
@@ -228,26 +128,20 @@ fn show(global: &Global, signature: &Function, answer: &Answer) -> CommandResult
             let why =
                 reply.message.as_deref().or(reply.skip.as_deref()).unwrap_or("no reason given");
             let stage = reply.stage.map_or("skipped", Stage::name);
-            Err(Failure::new(
-                exit::NONCONFORMANT,
-                format!("{}: {stage}: {why}", signature.name),
-                None,
-            ))
+            Err(Failure::new(exit::NONCONFORMANT, format!("{function}: {stage}: {why}"), None))
         }
         Answer::Died(status) => {
-            let message = format!("{}: the child process died: {status}", signature.name);
+            let message = format!("{function}: the child process died: {status}");
             Err(Failure::new(exit::NONCONFORMANT, message, None))
         }
         Answer::Nonsense => {
             let message = format!(
-                "{}: the child process stopped answering: the called code interfered with it",
-                signature.name
+                "{function}: the child process stopped answering: the called code interfered with it"
             );
             Err(Failure::new(exit::NONCONFORMANT, message, None))
         }
         Answer::Late(timeout) => {
-            let message =
-                format!("{}: did not return within {} s", signature.name, timeout.as_secs());
+            let message = format!("{function}: did not return within {} s", timeout.as_secs());
             Err(Failure::new(
                 exit::NONCONFORMANT,
                 message,

@@ -1,8 +1,11 @@
-//! The bytes of an SMF module (clauses of spec/formats/smf.yaml): header, section table, the sections' bytes,
-//! relocations, symbols, names.
+//! The draft of an SMF module: what the linked objects become, in the terms of `spec/formats/smf.yaml`.
 
+use harness_codec::{Draft, Item};
+
+use super::{Builder, region_draft, write};
+use crate::failure::Failure;
 use crate::pack::smf::{
-    Binding, Module, Relocation, RelocationKind, SectionKind, Symbol, SymbolKind,
+    Binding, Module, Relocation, RelocationKind, Section, SectionKind, Symbol, SymbolKind,
 };
 
 /// What the header says beside what follows from the objects.
@@ -14,123 +17,165 @@ pub(crate) struct SmfHeader {
     pub(crate) source_hash: u64,
 }
 
-const HEADER_SIZE: usize = 72;
-const SECTION_SIZE: usize = 56;
-
+/// Writes `module` as a file of `format`, and proves that the file is valid.
 pub(crate) fn smf(
-    _: &blobspec::Format,
+    format: &blobspec::Format,
     module: &Module,
     header: SmfHeader,
-) -> Result<Vec<u8>, crate::failure::Failure> {
-    let relocations: Vec<u8> = module.relocations.iter().flat_map(relocation).collect();
-    let with_relocations = usize::from(!relocations.is_empty());
-    let count = module.sections.len() + with_relocations;
-    let mut body = vec![0; HEADER_SIZE + count * SECTION_SIZE];
-    let mut table = Vec::new();
-    for section in &module.sections {
-        let (code, flags) = match section.kind {
-            SectionKind::Code => (1_u32, 5_u32),
-            SectionKind::Data => (2, 3),
-            SectionKind::Bss => (3, 3),
-            SectionKind::RoData => (4, 1),
+) -> Result<Vec<u8>, Failure> {
+    let builder = Builder { format };
+    let mut regions = Vec::new();
+    for region in &format.regions {
+        let item = match region.name.as_str() {
+            "header" => builder.smf_header(module, header)?,
+            "sections" => builder.smf_sections(module)?,
+            "contents" => contents(module),
+            "relocations" => builder.smf_relocations(module)?,
+            "symbols" => list(module.symbols.iter().map(|symbol| builder.smf_symbol(symbol)))?,
+            _ => Item::List(Vec::new()),
         };
-        pad(&mut body, 16);
-        table.extend(code.to_le_bytes());
-        table.extend(flags.to_le_bytes());
-        let offset = if section.kind == SectionKind::Bss { 0 } else { word(body.len()) };
-        for value in [offset, word(section.bytes.len()), section.virtual_size, section.align] {
-            table.extend(value.to_le_bytes());
+        regions.push(region_draft(region, item));
+    }
+    write(
+        format,
+        &Draft { regions, gaps: Vec::new(), cut: None, trailing: Vec::new(), truncate: None },
+    )
+}
+
+/// The bytes of every section that has some; those of the relocations are written from their records.
+fn contents(module: &Module) -> Item {
+    let bytes = |section: &Section| match section.kind {
+        SectionKind::Bss => Item::Absent,
+        _ => Item::Bytes(section.bytes.clone()),
+    };
+    let relocations = has_relocations(module).then(|| Item::Bytes(Vec::new()));
+    Item::List(module.sections.iter().map(bytes).chain(relocations).collect())
+}
+
+fn has_relocations(module: &Module) -> bool {
+    !module.relocations.is_empty()
+}
+
+fn list(items: impl Iterator<Item = Result<Item, Failure>>) -> Result<Item, Failure> {
+    Ok(Item::List(items.collect::<Result<_, _>>()?))
+}
+
+impl Builder<'_> {
+    fn smf_header(&self, module: &Module, header: SmfHeader) -> Result<Item, Failure> {
+        let mut flags = 0;
+        for (name, set) in
+            [("executable", module.entry.is_some()), ("reloadable", header.reloadable)]
+        {
+            flags |= if set { self.flag("HeaderFlags", name)? } else { 0 };
         }
-        table.extend(name16(section.name));
-        body.extend(&section.bytes);
+        self.record(
+            "Header",
+            &[
+                ("magic", self.constant("header", "magic")?),
+                ("version_major", Item::Number(1)),
+                ("version_minor", Item::Number(0)),
+                ("platform", self.code("Platform", "linux")?), // whose objects and C convention these are
+                ("arch", self.code("Architecture", "x86_64")?),
+                ("flags", Item::Number(flags)),
+                ("entry_point", Item::Number(module.entry.unwrap_or(0))),
+                ("module_hash", Item::Number(0)),
+                ("source_hash", Item::Number(header.source_hash)),
+                ("reserved", Item::Bytes(vec![0; 8])),
+            ],
+        )
     }
-    if with_relocations == 1 {
-        pad(&mut body, 16);
-        table.extend(6_u32.to_le_bytes());
-        table.extend(1_u32.to_le_bytes());
-        for value in [word(body.len()), word(relocations.len()), 0, 8] {
-            table.extend(value.to_le_bytes());
-        }
-        table.extend(name16(".rela"));
-        body.extend(relocations);
+
+    fn smf_sections(&self, module: &Module) -> Result<Item, Failure> {
+        let loaded = module.sections.iter().map(|section| {
+            let (kind, flags) = match section.kind {
+                SectionKind::Code => ("code", &["read", "execute"][..]),
+                SectionKind::RoData => ("rodata", &["read"][..]),
+                SectionKind::Data => ("data", &["read", "write"][..]),
+                SectionKind::Bss => ("bss", &["read", "write"][..]),
+            };
+            self.smf_section(kind, flags, section.name, section.virtual_size, section.align)
+        });
+        let relocations =
+            has_relocations(module).then(|| self.smf_section("reloc", &["read"], ".rela", 0, 8));
+        list(loaded.chain(relocations))
     }
-    pad(&mut body, 8);
-    let symbols_at = body.len();
-    let mut names = Vec::new();
-    for symbol in &module.symbols {
-        body.extend(self::symbol(symbol, names.len()));
-        names.extend(symbol.name.as_bytes());
-        names.push(0);
+
+    fn smf_section(
+        &self,
+        kind: &str,
+        flags: &[&str],
+        name: &str,
+        virtual_size: u64,
+        align: u64,
+    ) -> Result<Item, Failure> {
+        let flags = flags
+            .iter()
+            .try_fold(0, |all, flag| Ok::<_, Failure>(all | self.flag("SectionFlags", flag)?))?;
+        let mut padded = name.as_bytes().to_vec();
+        padded.resize(16, 0);
+        self.record(
+            "Section",
+            &[
+                ("type", self.code("SectionType", kind)?),
+                ("flags", Item::Number(flags)),
+                ("virtual_size", Item::Number(virtual_size)),
+                ("alignment", Item::Number(align)),
+                ("name", Item::Bytes(padded)),
+            ],
+        )
     }
-    body.extend(names);
-    let mut head = b"SMF\0\x01\x00\x01\x00".to_vec();
-    let flags = u32::from(module.entry.is_some()) | u32::from(header.reloadable) << 1;
-    head.extend(flags.to_le_bytes());
-    head.extend(half(count).to_le_bytes());
-    head.extend(word(HEADER_SIZE).to_le_bytes());
-    head.extend(word(symbols_at).to_le_bytes());
-    head.extend(half(module.symbols.len()).to_le_bytes());
-    head.extend(half(module.exports().count()).to_le_bytes());
-    for value in [module.entry.unwrap_or(0), 0, header.source_hash, 0] {
-        head.extend(value.to_le_bytes());
+
+    /// One list for each section that has bytes of its own, only the last of them with records.
+    fn smf_relocations(&self, module: &Module) -> Result<Item, Failure> {
+        let none = module.sections.iter().map(|_| Ok(Item::Absent));
+        let records = has_relocations(module)
+            .then(|| list(module.relocations.iter().map(|r| self.smf_relocation(r))));
+        list(none.chain(records))
     }
-    head.extend(table);
-    body.splice(..head.len(), head);
-    Ok(body)
-}
 
-fn relocation(relocation: &Relocation) -> Vec<u8> {
-    let code: u32 = match relocation.kind {
-        RelocationKind::Abs64 => 1,
-        RelocationKind::Pc32 => 2,
-        RelocationKind::Plt32 => 3,
-        RelocationKind::GotPcRel => 4,
-    };
-    let mut bytes = relocation.offset.to_le_bytes().to_vec();
-    bytes.extend(relocation.symbol.to_le_bytes());
-    bytes.extend(code.to_le_bytes());
-    bytes.extend(relocation.addend.to_le_bytes());
-    bytes
-}
+    fn smf_relocation(&self, relocation: &Relocation) -> Result<Item, Failure> {
+        let kind = match relocation.kind {
+            RelocationKind::Abs64 => "abs64",
+            RelocationKind::Pc32 => "pc32",
+            RelocationKind::Plt32 => "plt32",
+            RelocationKind::GotPcRel => "gotpcrel",
+        };
+        self.record(
+            "Relocation",
+            &[
+                ("offset", Item::Number(relocation.offset)),
+                ("symbol_index", Item::Number(relocation.symbol.into())),
+                ("type", self.code("RelocationType", kind)?),
+                ("addend", Item::Number(relocation.addend.cast_unsigned())),
+            ],
+        )
+    }
 
-fn symbol(symbol: &Symbol, name: usize) -> Vec<u8> {
-    let kind = match symbol.kind {
-        SymbolKind::Function => 1,
-        SymbolKind::Data => 2,
-        SymbolKind::Constant => 6,
-    };
-    let binding = match symbol.binding {
-        Binding::Local => 0,
-        Binding::Global => 1,
-        Binding::Weak => 2,
-    };
-    let mut bytes = half(name).to_le_bytes().to_vec();
-    let hash = symbol
-        .name
-        .bytes()
-        .fold(2_166_136_261_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(16_777_619));
-    bytes.extend(hash.to_le_bytes());
-    bytes.extend([kind, binding, symbol.visibility, 0, 0, 0, 0, 0]);
-    bytes.extend(symbol.value.to_le_bytes());
-    bytes.extend(symbol.size.to_le_bytes());
-    bytes.extend([0; 8]);
-    bytes
-}
-
-fn name16(name: &str) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    bytes.iter_mut().zip(name.bytes()).for_each(|(byte, value)| *byte = value);
-    bytes
-}
-
-fn pad(bytes: &mut Vec<u8>, align: usize) {
-    bytes.resize(bytes.len().next_multiple_of(align), 0);
-}
-
-fn word(value: usize) -> u64 {
-    u64::try_from(value).unwrap_or(u64::MAX)
-}
-
-fn half(value: usize) -> u32 {
-    u32::try_from(value).unwrap_or(u32::MAX)
+    fn smf_symbol(&self, symbol: &Symbol) -> Result<Item, Failure> {
+        let kind = match symbol.kind {
+            SymbolKind::Function => "function",
+            SymbolKind::Data => "data",
+            SymbolKind::Constant => "constant",
+        };
+        let binding = match symbol.binding {
+            Binding::Local => "local",
+            Binding::Global => "global",
+            Binding::Weak => "weak",
+        };
+        self.record(
+            "Symbol",
+            &[
+                ("name_offset", Item::Name(symbol.name.clone())),
+                ("type", self.code("SymbolType", kind)?),
+                ("binding", self.code("Binding", binding)?),
+                ("visibility", Item::Number(symbol.visibility.into())),
+                ("flags", Item::Number(0)),
+                ("padding", Item::Bytes(vec![0; 4])),
+                ("value", Item::Number(symbol.value)),
+                ("size", Item::Number(symbol.size)),
+                ("type_id", Item::Number(0)),
+                ("version", Item::Number(0)),
+            ],
+        )
+    }
 }

@@ -6,8 +6,8 @@ use object::elf::{
 };
 use object::read::{Object as _, ObjectSection as _, ObjectSymbol as _};
 use object::{
-    BinaryFormat, File, ObjectKind, Section, SectionFlags, Symbol, SymbolFlags, SymbolKind,
-    SymbolScope,
+    BinaryFormat, File, ObjectKind, Section, SectionFlags, Symbol, SymbolFlags, SymbolIndex,
+    SymbolKind, SymbolScope,
 };
 
 use super::layout::{Layout, PAGE};
@@ -140,6 +140,12 @@ pub(super) fn alignment(section: &Section<'_, '_>) -> Result<u64, PackError> {
     } else {
         Err(PackError::Alignment { section: section_name(section), align })
     }
+}
+
+/// What a symbol in common storage is to be aligned to, in bytes: its value, which is no address.
+pub(super) fn common_alignment(file: &File<'_>, symbol: SymbolIndex) -> Option<u64> {
+    let File::Elf64(elf) = file else { return None };
+    Some(elf.elf_symbol_table().symbol(symbol).ok()?.st_value.get(elf.endian()))
 }
 
 /// The section's name, for messages.

@@ -6,4 +6,8 @@ mod commands;
 mod implementations;
 #[cfg(target_arch = "x86_64")]
 mod real;
+#[cfg(target_arch = "x86_64")]
+mod smf;
+#[cfg(target_arch = "x86_64")]
+mod smf_refused;
 mod support;

@@ -11,7 +11,7 @@ use object::elf::{
 use object::read::{Object as _, ObjectSymbol as _};
 use object::{Symbol, SymbolFlags, SymbolSection};
 
-use super::super::elf::{section_name, symbol_name};
+use super::super::elf::{common_alignment, section_name, symbol_name};
 use super::super::layout::PAGE;
 use super::sections::{Layout, Part, Place};
 use super::{LinkError, LinkFault, Unit};
@@ -156,7 +156,8 @@ fn read(
         (STT_GNU_IFUNC, _) => return fault(LinkFault::IndirectFunction),
         (_, SymbolSection::Absolute) => return fault(LinkFault::Absolute),
         (_, SymbolSection::Common) => {
-            Meaning::Common { size: symbol.size(), align: symbol.address().max(1) }
+            let align = common_alignment(&unit.object.file, symbol.index()).unwrap_or(1).max(1);
+            Meaning::Common { size: symbol.size(), align }
         }
         (_, SymbolSection::Section(index)) => {
             let Some(start) = layout.place(number, index) else {

@@ -152,6 +152,22 @@ impl Layout {
             };
             before = Some((*part, merged.start.saturating_add(merged.size)));
         }
+        self.close_gaps();
+    }
+
+    /// Lets every section reach to the one that follows it with the same permissions, so that a loader that
+    /// ignores alignments (choice smf.alignment) places them alike.
+    fn close_gaps(&mut self) {
+        let mut next: Option<(Part, u64)> = None;
+        for (part, merged) in self.parts.iter_mut().rev() {
+            if let Some((other, start)) = next
+                && is_code(other) == is_code(*part)
+                && is_writable(other) == is_writable(*part)
+            {
+                merged.size = start.saturating_sub(merged.start);
+            }
+            next = Some((*part, merged.start));
+        }
     }
 
     /// Bytes from the start of the image that `place` lies in.
