@@ -35,7 +35,7 @@ struct smf_header {
 };
 
 enum platform { PLATFORM_ANY = 0, PLATFORM_LINUX = 1 };
-enum arch { ARCH_X86_64 = 0 };
+enum arch { ARCH_X86_64 = 0, ARCH_AARCH64 = 1 };
 
 struct smf_section {
     uint32_t section_type;
@@ -69,7 +69,7 @@ struct smf_symbol {
 };
 
 enum symbol_type { SYMBOL_FUNCTION = 1 };
-enum symbol_binding { BINDING_LOCAL = 0 };
+enum symbol_binding { BINDING_LOCAL = 0, BINDING_GLOBAL = 1 };
 
 struct smf_relocation {
     uint64_t offset;
