@@ -91,7 +91,7 @@ fn host(name: &str) -> Option<u64> {
 
 #[rstest]
 fn a_module_of_three_objects_does_what_the_same_code_does_as_a_library(
-    #[values(&["-O0"], &["-O2"], &["-O2", "-fPIC"], &["-Os", "-fno-pic", "-mcmodel=large"], &["-O3", "-fPIC", "-fno-plt"])]
+    #[values(&["-O0"], &["-O2"], &["-O2", "-fPIC"], &["-Os", "-fno-pic", "-mcmodel=large"], &["-O3", "-fPIC", "-fno-plt"], &["-O1", "-ffunction-sections", "-fdata-sections"])]
     flags: &[&str],
     #[values(false, true)] reversed: bool,
 ) {
@@ -352,6 +352,36 @@ fn the_program_says_what_it_packed_and_shows_it() {
         assert!(dump.stdout.contains(expected), "{expected}: {}", dump.stdout);
     }
     assert!(!dump.stdout.contains("(not decoded)"), "{}", dump.stdout);
+}
+
+/// What the bytes say counts more than the name; where they say nothing, the name does.
+#[test]
+fn a_file_is_recognised_by_its_magic_then_by_its_extension() {
+    let folder = tempfile::tempdir().unwrap();
+    let module = pack(folder.path(), &compile_all(folder.path(), &["-O2"]), &[]);
+    let bytes = std::fs::read(module).unwrap();
+    for (name, bytes, rule) in [
+        ("cut.bin", &bytes[..100], "SMF-SECTION-TABLE-BOUNDS at offset 0x60"),
+        ("cut.scp", &bytes[..4], "SMF-HEADER-BOUNDS at offset 0x4"),
+        ("empty.smf", b"", "SMF-HEADER-BOUNDS at offset 0x0"),
+        (
+            "none.SME",
+            b"none of them, but longer than any header is: seventy-two bytes and a few",
+            "SMF-HEADER-MAGIC at offset 0x0",
+        ),
+        ("empty.bin", b"", "SCP-HEADER-BOUNDS at offset 0x0"),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let path = path.to_str().unwrap();
+        let ran = harness(&["validate", path]).exits(1);
+        assert!(ran.stdout.contains(rule), "{name}: {}", ran.stdout);
+        let (id, _) = rule.split_once(' ').unwrap();
+        let dumped = harness(&["dump", path]).exits(0);
+        assert!(dumped.stdout.contains(id), "{name}: {}", dumped.stdout);
+        let ran = harness(&["run", path, "add"]).exits(1);
+        assert!(ran.cause().contains(id), "{name}: {}", ran.stderr);
+    }
 }
 
 #[test]
