@@ -48,6 +48,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "../c-naive/call.h"
@@ -55,6 +56,7 @@
 
 enum { ACCEPT = 0, REJECT = 1, USAGE = 2, UNSUPPORTED = 89 };
 enum { PAGE = 4096, PRINTED_BYTES = 16384 };
+#define ADDRESS_SPACE ((rlim_t)4 << 30)
 
 struct executable_memory {
     char *ptr;
@@ -380,8 +382,23 @@ static void print_images(const struct module *module) {
     printf("]}\n");
 }
 
+/*
+ * The harness caps the address space of a process that it has started. Whether that is before or after a
+ * reservation of 4 GiB is a matter of luck; the same cap from the first moment makes every run end alike.
+ */
+static void cap_address_space(void) {
+#if !defined(__SANITIZE_ADDRESS__)
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur > ADDRESS_SPACE) {
+        limit.rlim_cur = ADDRESS_SPACE;
+        setrlimit(RLIMIT_AS, &limit);
+    }
+#endif
+}
+
 int main(int argc, char **argv) {
     struct module module = {0};
+    cap_address_space();
     bool registry = argc > 1 && strcmp(argv[1], "--registry") == 0;
     argc -= registry;
     argv += registry;
