@@ -9,7 +9,7 @@ use super::quota::{Quota, Unlimited, reserve};
 use super::relocations::{self, Relocation, Relocations};
 use super::rule::Rule;
 use super::sections::{Section, SectionType, Sections};
-use super::symbols::Symbols;
+use super::symbols::{Symbol, Symbols};
 use super::table::Record;
 use super::validate::check;
 use crate::cursor::wide;
@@ -133,12 +133,11 @@ fn first_undefined_of_overlapping(
 }
 
 fn decode_symbols(symbols: &Symbols<'_>) -> Result<(), Violation> {
-    if let Some(symbol) = symbols.iter().find(|symbol| symbol.kind().is_none()) {
-        return Err(Violation { rule: Rule::SymbolType, offset: symbol.type_at() });
-    }
-    match symbols.iter().find(|symbol| symbol.binding().is_none()) {
-        Some(symbol) => Err(Violation { rule: Rule::SymbolBinding, offset: symbol.binding_at() }),
-        None => Ok(()),
+    let unknown = |symbol: &Symbol| symbol.kind().is_none() || symbol.binding().is_none();
+    let Some(first) = symbols.iter().find(unknown) else { return Ok(()) };
+    match symbols.iter().find(|symbol| symbol.kind().is_none()) {
+        Some(symbol) => Err(Violation { rule: Rule::SymbolType, offset: symbol.type_at() }),
+        None => Err(Violation { rule: Rule::SymbolBinding, offset: first.binding_at() }),
     }
 }
 

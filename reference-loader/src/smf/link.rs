@@ -7,7 +7,7 @@
 use super::error::{Error, Violation};
 use super::file::File;
 use super::layout::Permissions;
-use super::quota::{Quota, Unlimited, filled};
+use super::quota::{Quota, Unlimited, filled, reserve};
 use super::relocations::{Relocation, RelocationType};
 use super::resolver::ImportResolver;
 use super::rule::Rule;
@@ -96,7 +96,7 @@ pub(crate) fn copy(bytes: &[u8], image: &mut [u8], start: u64) {
     }
 }
 
-/// What is known of a symbol that relocations use.
+/// What is known of a symbol that relocations use and that needs more than its own record.
 #[derive(Clone, Copy, Debug)]
 struct Link {
     target: Target,
@@ -108,8 +108,8 @@ struct Link {
 
 #[derive(Clone, Copy, Debug)]
 enum Target {
-    /// Not looked up: nothing uses it yet, or it is defined by its own record.
-    Unused,
+    /// It is where its record says.
+    Here,
     /// Nothing defines it.
     Undefined,
     /// It is at this address.
@@ -119,13 +119,18 @@ enum Target {
 }
 
 /// How the relocations of a file reach their symbols.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Linkage {
-    /// One for each symbol; none at all if nothing is relocated.
+    /// In the order of first use.
     links: Vec<Link>,
+    /// For each symbol, which link is its; [`NO_LINK`]: its record says all. Empty if there are no links.
+    link_of: Vec<u32>,
     slots: u32,
     stubs: u32,
 }
+
+/// See [`Linkage::link_of`]. There are fewer links than symbols, so that none has this number.
+const NO_LINK: u32 = u32::MAX;
 
 impl Linkage {
     /// Looks up every import that a relocation of `file` uses: first in `own`, if given, then by `imports`.
@@ -135,43 +140,57 @@ impl Linkage {
         imports: &dyn ImportResolver,
         quota: &dyn Quota,
     ) -> Result<Self, Error> {
-        let none = Link { target: Target::Unused, slot: None, stub: None };
-        let relocated = patching(file).next().is_some();
-        let symbols = if relocated { file.symbols().len() } else { 0 };
-        let mut linkage = Self { links: filled(quota, symbols, none)?, slots: 0, stubs: 0 };
+        let (mut linkage, mut slots, mut stubs) = (Self::default(), 0, 0);
         let mut undefined: Option<(u64, Symbol)> = None;
         for (relocation, kind) in patching(file) {
-            let Some((symbol, link)) = linkage.link_mut(file, &relocation) else {
-                return Err(no_symbol(&relocation));
-            };
-            if symbol.is_import() && matches!(link.target, Target::Unused) {
-                link.target = look_up(file, &symbol, own, imports);
+            let symbol = symbol(file, &relocation)?;
+            if !symbol.is_import() && kind != RelocationType::GotPcRel {
+                continue;
             }
+            let find = || look_up(file, &symbol, own, imports);
+            let link = linkage.link_mut(file, &relocation, find, quota)?;
             let first = undefined.is_none_or(|(offset, _)| relocation.record < offset);
             if matches!(link.target, Target::Undefined) && first {
                 undefined = Some((relocation.record, symbol));
             }
-            linkage.count(&relocation, &symbol, kind);
+            match kind {
+                RelocationType::GotPcRel => number(&mut link.slot, &mut slots),
+                RelocationType::Plt32 => number(&mut link.stub, &mut stubs),
+                _ => {}
+            }
         }
         match undefined {
             Some((offset, symbol)) => Err(Error::Undefined { name: name(file, &symbol), offset }),
-            None => Ok(linkage),
+            None => Ok(Self { slots, stubs, ..linkage }),
         }
     }
 
-    /// Gives the symbol of `relocation` the slot or the stub that it may need.
-    fn count(&mut self, relocation: &Relocation, symbol: &Symbol, kind: RelocationType) {
-        let Some(link) = self.links.get_mut(narrow(relocation.symbol_index)) else { return };
-        let (wanted, next) = match kind {
-            RelocationType::GotPcRel => (&mut link.slot, &mut self.slots),
-            // Whatever the module defines itself is near: the images lie in one reservation.
-            RelocationType::Plt32 if symbol.is_import() => (&mut link.stub, &mut self.stubs),
-            _ => return,
-        };
-        if wanted.is_none() {
-            *wanted = Some(*next);
-            *next = next.saturating_add(1);
+    /// The link of the symbol of `relocation`, made with what `find` finds if there is none yet.
+    fn link_mut(
+        &mut self,
+        file: &File<'_>,
+        relocation: &Relocation,
+        find: impl FnOnce() -> Target,
+        quota: &dyn Quota,
+    ) -> Result<&mut Link, Error> {
+        if self.link_of.is_empty() {
+            let symbols = file.symbols().len();
+            self.link_of = filled(quota, symbols, NO_LINK)?;
+            self.links = reserve(quota, symbols)?;
         }
+        let index = self.link_of.get_mut(narrow(relocation.symbol_index));
+        let index = index.ok_or_else(|| no_symbol(relocation))?;
+        if *index == NO_LINK {
+            *index = u32::try_from(self.links.len()).unwrap_or(NO_LINK);
+            self.links.push(Link { target: find(), slot: None, stub: None });
+        }
+        self.links.get_mut(narrow(*index)).ok_or_else(|| no_symbol(relocation))
+    }
+
+    #[inline]
+    fn link(&self, relocation: &Relocation) -> Option<&Link> {
+        let index = *self.link_of.get(narrow(relocation.symbol_index))?;
+        self.links.get(narrow(index))
     }
 
     /// Bytes of the global offset table.
@@ -197,10 +216,8 @@ impl Linkage {
         let mut patcher =
             Patcher { places, architecture, code, slots, stubs: Vec::new(), out_of_range: None };
         for (relocation, kind) in patching(file) {
-            let Some((symbol, link)) = self.link(file, &relocation) else {
-                return Err(no_symbol(&relocation));
-            };
-            let target = link.address(&symbol, places);
+            let (symbol, link) = (symbol(file, &relocation)?, self.link(&relocation));
+            let target = address(&symbol, link, places);
             if kind == RelocationType::Plt32 && patcher.needs_stub(&relocation, target, link) {
                 patcher.stubs = filled(quota, self.stub_bytes(), 0)?;
             }
@@ -211,33 +228,30 @@ impl Linkage {
             None => Ok((patcher.slots, patcher.stubs)),
         }
     }
+}
 
-    fn link(&self, file: &File<'_>, relocation: &Relocation) -> Option<(Symbol, &Link)> {
-        let index = narrow(relocation.symbol_index);
-        Some((file.symbols().at(index)?, self.links.get(index)?))
-    }
-
-    fn link_mut(
-        &mut self,
-        file: &File<'_>,
-        relocation: &Relocation,
-    ) -> Option<(Symbol, &mut Link)> {
-        let index = narrow(relocation.symbol_index);
-        Some((file.symbols().at(index)?, self.links.get_mut(index)?))
+/// Gives a slot or a stub its number, if it has none.
+fn number(place: &mut Option<u32>, next: &mut u32) {
+    if place.is_none() {
+        *place = Some(*next);
+        *next = next.saturating_add(1);
     }
 }
 
-impl Link {
-    /// The S of the formulas.
-    #[inline]
-    fn address(&self, symbol: &Symbol, places: &Places) -> u64 {
-        match (self.target, symbol.kind()) {
-            (Target::At(address), _) => address,
-            (Target::Own(kind, value), _) => places.address(kind, value),
-            (Target::Unused, Some(kind)) => places.address(kind, symbol.value),
-            (Target::Undefined, _) | (Target::Unused, None) => 0,
-        }
+/// The S of the formulas.
+#[inline]
+fn address(symbol: &Symbol, link: Option<&Link>, places: &Places) -> u64 {
+    match (link.map_or(Target::Here, |link| link.target), symbol.kind()) {
+        (Target::At(address), _) => address,
+        (Target::Own(kind, value), _) => places.address(kind, value),
+        (Target::Here, Some(kind)) => places.address(kind, symbol.value),
+        (Target::Undefined, _) | (Target::Here, None) => 0,
     }
+}
+
+#[inline]
+fn symbol(file: &File<'_>, relocation: &Relocation) -> Result<Symbol, Error> {
+    file.symbols().at(narrow(relocation.symbol_index)).ok_or_else(|| no_symbol(relocation))
 }
 
 /// The relocations that patch something, in table order.
@@ -259,6 +273,9 @@ fn look_up(
     own: Option<&SymbolTable>,
     imports: &dyn ImportResolver,
 ) -> Target {
+    if !symbol.is_import() {
+        return Target::Here;
+    }
     let name = file.names().at(symbol.name_offset).unwrap_or_default();
     let name = std::str::from_utf8(name).unwrap_or_default();
     let defined = own.and_then(|own| own.find(name)).filter(|found| found.kind.is_address());
@@ -290,9 +307,9 @@ struct Patcher<'a> {
 impl Patcher<'_> {
     /// Whether `relocation` goes through a stub, and there is no memory for stubs yet.
     #[inline]
-    fn needs_stub(&self, relocation: &Relocation, target: u64, link: &Link) -> bool {
+    fn needs_stub(&self, relocation: &Relocation, target: u64, link: Option<&Link>) -> bool {
         let fits = i32::try_from(self.relative(relocation, target)).is_ok();
-        self.stubs.is_empty() && link.stub.is_some() && !fits
+        self.stubs.is_empty() && link.is_some_and(|link| link.stub.is_some()) && !fits
     }
 
     #[inline]
@@ -301,7 +318,7 @@ impl Patcher<'_> {
         relocation: &Relocation,
         kind: RelocationType,
         target: u64,
-        link: &Link,
+        link: Option<&Link>,
     ) -> Result<(), Violation> {
         match kind {
             RelocationType::None => Ok(()),
@@ -310,7 +327,7 @@ impl Patcher<'_> {
                 self.write(relocation, value.to_le_bytes())
             }
             RelocationType::Pc32 => self.write_relative(relocation, target),
-            RelocationType::Plt32 => match link.stub {
+            RelocationType::Plt32 => match link.and_then(|link| link.stub) {
                 Some(stub) if i32::try_from(self.relative(relocation, target)).is_err() => {
                     let offset = wide(narrow(stub).saturating_mul(STUB));
                     copy(&jump(self.architecture, target), &mut self.stubs, offset);
@@ -319,7 +336,8 @@ impl Patcher<'_> {
                 _ => self.write_relative(relocation, target),
             },
             RelocationType::GotPcRel => {
-                let offset = wide(narrow(link.slot.unwrap_or(u32::MAX)).saturating_mul(SLOT));
+                let slot = link.and_then(|link| link.slot).unwrap_or(u32::MAX);
+                let offset = wide(narrow(slot).saturating_mul(SLOT));
                 copy(&target.to_le_bytes(), &mut self.slots, offset);
                 self.write_relative(relocation, self.places.slots.wrapping_add(offset))
             }

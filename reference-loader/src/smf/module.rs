@@ -146,7 +146,7 @@ impl Module {
 
     /// The first definition of `name` in table order, whatever its binding.
     #[must_use]
-    pub fn definition(&self, name: &str) -> Option<&Definition> {
+    pub fn definition(&self, name: &str) -> Option<Definition> {
         self.symbols.find(name)
     }
 
@@ -155,7 +155,7 @@ impl Module {
     #[inline]
     #[must_use]
     pub fn symbol(&self, name: &str) -> Option<u64> {
-        self.symbols.find(name).map(|definition| self.address(definition))
+        self.symbols.find(name).map(|definition| self.address(&definition))
     }
 
     /// The address of the function `name`, if the first definition of that name is one.
@@ -163,19 +163,19 @@ impl Module {
     pub fn function(&self, name: &str) -> Option<*const c_void> {
         let definition = self.symbols.find(name)?;
         let function = definition.kind == SymbolType::Function;
-        function.then(|| pointer(self.address(definition)))
+        function.then(|| pointer(self.address(&definition)))
     }
 
     /// The address that the import `name` of another module is given: that of the first exported function,
     /// datum or constant of that name.
     #[must_use]
     pub fn export(&self, name: &str) -> Option<u64> {
-        self.symbols.find_export(name).map(|definition| self.address(definition))
+        self.symbols.find_export(name).map(|definition| self.address(&definition))
     }
 
     /// Name and address (or value, for what is not an address) of every exported symbol, in table order.
     pub fn exports(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.symbols.exports().map(|(name, definition)| (name, self.address(definition)))
+        self.symbols.exports().map(|(name, definition)| (name, self.address(&definition)))
     }
 
     /// Where execution starts, if the module is executable.

@@ -26,25 +26,26 @@ pub struct Definition {
     pub size: u64,
 }
 
-impl Definition {
-    fn is_export(&self) -> bool {
-        self.binding == Binding::Global
-    }
-}
-
+/// A definition and where its name is, in little room: there may be many.
 #[derive(Debug)]
 struct Named {
     name_start: u32,
     name_length: u16,
-    definition: Definition,
+    kind: SymbolType,
+    binding: Binding,
+    value: u64,
+    size: u64,
 }
 
-/// What one name leads to; indices of definitions.
-#[derive(Clone, Copy, Debug)]
-struct Meaning {
-    first: u32,
-    /// The first that is exported and an address.
-    exported: Option<u32>,
+impl Named {
+    fn definition(&self) -> Definition {
+        let Self { kind, binding, value, size, .. } = *self;
+        Definition { kind, binding, value, size }
+    }
+
+    fn is_exported_address(&self) -> bool {
+        self.binding == Binding::Global && self.kind.is_address()
+    }
 }
 
 /// The definitions in table order, and a way to find them.
@@ -52,7 +53,10 @@ struct Meaning {
 pub(crate) struct SymbolTable {
     names: Vec<u8>,
     definitions: Vec<Named>,
-    by_name: HashTable<Meaning>,
+    /// Index of the first definition of each name.
+    first: HashTable<u32>,
+    /// Index of the first exported address of each name whose first definition is none.
+    exported: HashTable<u32>,
     hasher: DefaultHashBuilder,
 }
 
@@ -64,77 +68,104 @@ impl SymbolTable {
         let mut table = Self {
             names: names(file, count, quota)?,
             definitions: reserve(quota, count)?,
-            by_name: HashTable::new(),
+            first: index(count, quota)?,
+            exported: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
         };
-        table.reserve_index(count, quota)?;
         for symbol in defined {
-            table.add(file, &symbol);
+            table.add(file, &symbol, quota)?;
         }
         Ok(table)
     }
 
-    fn reserve_index(&mut self, count: usize, quota: &dyn Quota) -> Result<(), Error> {
-        let bytes = count.saturating_mul(size_of::<Meaning>());
-        let granted = count == 0 || quota.grant(Demand::Allocate { bytes });
-        let reserved = granted && self.by_name.try_reserve(count, |_| 0).is_ok();
-        if reserved { Ok(()) } else { Err(Error::OutOfMemory { bytes }) }
-    }
-
-    fn add(&mut self, file: &File<'_>, symbol: &Symbol) {
+    fn add(&mut self, file: &File<'_>, symbol: &Symbol, quota: &dyn Quota) -> Result<(), Error> {
         // A validated file has all of these for every symbol.
         let name = file.names().at(symbol.name_offset).unwrap_or_default();
-        let (Some(kind), Some(binding)) = (symbol.kind(), symbol.binding()) else { return };
+        let (Some(kind), Some(binding)) = (symbol.kind(), symbol.binding()) else { return Ok(()) };
         let (Ok(name_length), Ok(index)) =
             (u16::try_from(name.len()), u32::try_from(self.definitions.len()))
         else {
-            return;
+            return Ok(());
         };
-        let definition = Definition { kind, binding, value: symbol.value, size: symbol.size };
-        self.definitions.push(Named { name_start: symbol.name_offset, name_length, definition });
-        let exported = (definition.is_export() && kind.is_address()).then_some(index);
-        let Self { names, definitions, by_name, hasher } = self;
-        let named = |meaning: &Meaning| text(names, definitions, meaning.first);
-        let (hash, same) = (hasher.hash_one(name), |meaning: &Meaning| named(meaning) == name);
-        match by_name.entry(hash, same, |meaning| hasher.hash_one(named(meaning))) {
-            Entry::Occupied(mut known) => {
-                let known = known.get_mut();
-                known.exported = known.exported.or(exported);
+        let Symbol { name_offset: name_start, value, size, .. } = *symbol;
+        let named = Named { name_start, name_length, kind, binding, value, size };
+        let exported = named.is_exported_address();
+        self.definitions.push(named);
+        let Self { names, definitions, first, hasher, .. } = self;
+        let hash = hasher.hash_one(name);
+        let same = |known: &u32| text(names, definitions, *known) == name;
+        match first.entry(hash, same, |known| hasher.hash_one(text(names, definitions, *known))) {
+            Entry::Occupied(known) => {
+                let first = definition(definitions, *known.get());
+                let shadowed = first.is_some_and(|first| !first.is_exported_address());
+                if exported && shadowed {
+                    self.add_export(hash, name, index, quota)
+                } else {
+                    Ok(())
+                }
             }
-            Entry::Vacant(place) => drop(place.insert(Meaning { first: index, exported })),
+            Entry::Vacant(place) => {
+                place.insert(index);
+                Ok(())
+            }
         }
     }
 
+    /// Enters an exported address whose name means something else first.
+    fn add_export(
+        &mut self,
+        hash: u64,
+        name: &[u8],
+        exported: u32,
+        quota: &dyn Quota,
+    ) -> Result<(), Error> {
+        if self.exported.is_empty() {
+            self.exported = index(self.definitions.capacity(), quota)?;
+        }
+        let Self { names, definitions, exported: table, hasher, .. } = self;
+        let same = |known: &u32| text(names, definitions, *known) == name;
+        table
+            .entry(hash, same, |known| hasher.hash_one(text(names, definitions, *known)))
+            .or_insert(exported);
+        Ok(())
+    }
+
     /// The first definition of `name` in table order.
-    pub(crate) fn find(&self, name: &str) -> Option<&Definition> {
-        self.definition(self.meaning(name)?.first)
+    pub(crate) fn find(&self, name: &str) -> Option<Definition> {
+        self.look_up(&self.first, name).map(Named::definition)
     }
 
     /// The first definition of `name` that is exported and an address.
-    pub(crate) fn find_export(&self, name: &str) -> Option<&Definition> {
-        self.definition(self.meaning(name)?.exported?)
+    pub(crate) fn find_export(&self, name: &str) -> Option<Definition> {
+        let first = self.look_up(&self.first, name)?;
+        let exported = Some(first).filter(|first| first.is_exported_address());
+        exported.or_else(|| self.look_up(&self.exported, name)).map(Named::definition)
     }
 
     /// What is exported, with its names, in table order.
-    pub(crate) fn exports(&self) -> impl Iterator<Item = (&str, &Definition)> {
-        let exported = self.definitions.iter().filter(|named| named.definition.is_export());
+    pub(crate) fn exports(&self) -> impl Iterator<Item = (&str, Definition)> {
+        let exported = self.definitions.iter().filter(|named| named.binding == Binding::Global);
         exported.map(|named| {
             let name = slice(&self.names, named);
-            (std::str::from_utf8(name).unwrap_or_default(), &named.definition)
+            (std::str::from_utf8(name).unwrap_or_default(), named.definition())
         })
     }
 
-    fn meaning(&self, name: &str) -> Option<&Meaning> {
+    #[inline]
+    fn look_up(&self, table: &HashTable<u32>, name: &str) -> Option<&Named> {
         let name = name.as_bytes();
-        self.by_name.find(self.hasher.hash_one(name), |meaning| {
-            text(&self.names, &self.definitions, meaning.first) == name
-        })
+        let same = |known: &u32| text(&self.names, &self.definitions, *known) == name;
+        definition(&self.definitions, *table.find(self.hasher.hash_one(name), same)?)
     }
+}
 
-    fn definition(&self, index: u32) -> Option<&Definition> {
-        let named = self.definitions.get(usize::try_from(index).ok()?)?;
-        Some(&named.definition)
-    }
+/// An empty index with room for `count` definitions.
+fn index(count: usize, quota: &dyn Quota) -> Result<HashTable<u32>, Error> {
+    let bytes = count.saturating_mul(size_of::<u32>());
+    let granted = count == 0 || quota.grant(Demand::Allocate { bytes });
+    let mut table = HashTable::new();
+    let reserved = granted && table.try_reserve(count, |_| 0).is_ok();
+    if reserved { Ok(table) } else { Err(Error::OutOfMemory { bytes }) }
 }
 
 /// A copy of the string table, if there are any definitions to name.
@@ -147,8 +178,12 @@ fn names(file: &File<'_>, count: usize, quota: &dyn Quota) -> Result<Vec<u8>, Er
 
 #[inline]
 fn text<'a>(names: &'a [u8], definitions: &[Named], index: u32) -> &'a [u8] {
-    let named = usize::try_from(index).ok().and_then(|index| definitions.get(index));
-    named.map_or(&[], |named| slice(names, named))
+    definition(definitions, index).map_or(&[], |named| slice(names, named))
+}
+
+#[inline]
+fn definition(definitions: &[Named], index: u32) -> Option<&Named> {
+    definitions.get(usize::try_from(index).ok()?)
 }
 
 #[inline]

@@ -26,7 +26,7 @@ fn name(symbol: &Symbol, names: &Names<'_>, findings: &mut Findings) {
             return findings.report(Rule::SymbolNameLength, symbol.name_at());
         }
     };
-    let text = std::str::from_utf8(name).is_ok();
+    let text = name.is_ascii() || std::str::from_utf8(name).is_ok();
     findings.require(text, Rule::SymbolNameUtf8, symbol.name_at());
     findings.require(fnv1a(name) == symbol.name_hash, Rule::SymbolHash, symbol.hash_at());
 }
