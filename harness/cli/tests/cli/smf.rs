@@ -294,6 +294,53 @@ fn what_several_objects_may_define_is_there_once() {
     }
 }
 
+/// Common storage is as large as the largest declaration, gives way to a definition with a value and wins over a
+/// weak one, whatever the order of the objects.
+#[rstest]
+fn common_storage_is_merged_as_linkers_do(#[values(false, true)] reversed: bool) {
+    const COMMON: &str = "__attribute__((common))";
+    let sources = [
+        format!("long room[2] {COMMON}; long given {COMMON}; __attribute__((weak)) long weak = 7;"),
+        format!("long room[64] {COMMON}; long given = 9; long weak {COMMON};"),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let mut objects = Vec::new();
+    for (name, source) in ["first", "second"].iter().zip(sources) {
+        let path = folder.path().join(name).with_extension("c");
+        std::fs::write(&path, format!("{source} long {name}(void) {{ return 0; }}")).unwrap();
+        objects.push(compile(folder.path(), &path, &[]));
+    }
+    if reversed {
+        objects.reverse();
+    }
+    let bytes = std::fs::read(pack(folder.path(), &objects, &[])).unwrap();
+    let file = reference_loader::smf::validate(&bytes).unwrap();
+    let module = load(&bytes, None);
+    let value = |name: &str| {
+        let place: *const i64 = std::ptr::with_exposed_provenance(
+            usize::try_from(module.export(name).unwrap()).unwrap(),
+        );
+        #[expect(unsafe_code, reason = "the variable lies in memory that the module has mapped")]
+        // SAFETY: the name is that of an aligned 8-byte variable of the source above, in the data image of
+        // `module`, which is mapped while it is borrowed; nothing writes to it.
+        unsafe {
+            place.read()
+        }
+    };
+    let size = |name: &str| {
+        let mut symbols = file.symbols().iter();
+        symbols.find(|s| file.names().at(s.name_offset) == Some(name.as_bytes())).unwrap().size
+    };
+    assert_eq!((size("room"), value("room")), (512, 0));
+    assert_eq!((size("given"), value("given")), (8, 9));
+    assert_eq!((size("weak"), value("weak")), (8, 0));
+    let room = module.export("room").unwrap();
+    for name in ["given", "weak"] {
+        let address = module.export(name).unwrap();
+        assert!(!(room..room + 512).contains(&address), "{name} lies in room");
+    }
+}
+
 /// A loader that ignores alignments finds the sections in the same places.
 #[test]
 fn the_images_are_the_same_under_either_reading_of_alignment() {

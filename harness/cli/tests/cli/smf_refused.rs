@@ -143,6 +143,21 @@ fn options_are_refused_where_they_mean_nothing(#[case] options: &[&str], #[case]
     assert!(ran.cause().contains(cause), "{}", ran.stderr);
 }
 
+/// What only the whole module can break is found by the rules of the format.
+#[rstest]
+#[case::image("char wide[1L << 30]; int f(void) { return wide[1]; }", "SMF-IMAGE-SIZE")]
+#[case::name(&format!("int {}(void) {{ return 0; }}", "f".repeat(4096)), "SMF-SYMBOL-NAME-LENGTH")]
+#[case::file(
+    "__asm__(\".data\\n.space 70000000\\n.text\");",
+    "the sections take more than 67108864 bytes"
+)]
+fn limits_of_modules_are_kept(#[case] source: &str, #[case] cause: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let large = object(folder.path(), "large", source, &["-g0"]);
+    let ran = pack(folder.path(), &[large], &[]).exits(2);
+    assert!(ran.cause().contains(cause), "{}", ran.stderr);
+}
+
 /// Labels without a size stay definitions: neither at the start of an image, where they would read as imports,
 /// nor at its end, where no symbol may lie.
 #[test]
