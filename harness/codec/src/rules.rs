@@ -226,6 +226,42 @@ pub fn satisfy(format: &Format, rule: &Rule, draft: &mut Draft) {
     }
 }
 
+/// The rules about names, what indices lead to, and what becomes of a file in memory.
+fn describe_linking(format: &Format, check: &Check) -> String {
+    let region =
+        |index: &usize| format.regions.get(*index).map_or("?", |region| region.name.as_str());
+    let path = |target| format.path_of(target);
+    match check {
+        Check::PowerOfTwo { target } => format!("{} is a power of two", path(target)),
+        Check::NameLength { target, max, .. } => {
+            format!("the name that {} leads to is at most {max} bytes long", path(target))
+        }
+        Check::NameUtf8 { target, .. } => {
+            format!("the name that {} leads to is UTF-8", path(target))
+        }
+        Check::RefersTo { target, region: r, .. } => {
+            format!("{} leads to an element of {} of the right kind", path(target), region(r))
+        }
+        Check::ImageSize { max, .. } => format!("the images take at most {max} bytes"),
+        Check::HostPlatform { target, .. } => {
+            format!("{} is the system that loads the file, or any", path(target))
+        }
+        Check::Resolved { region: r } => format!("the symbols of {} are defined", region(r)),
+        Check::RelocationRange { region: r } => format!("the values of {} fit", region(r)),
+        Check::Mapping { image, never } => {
+            let image = format.images.get(*image).map_or("?", |image| image.name.as_str());
+            let never = match never {
+                Protection::Wx => "is writable and executable at once",
+                Protection::OtherBytes => "holds bytes that do not follow from the file",
+                Protection::OtherPermissions => "has other permissions than the spec gives it",
+                Protection::Neighbours => "has accessible memory right beside it",
+            };
+            format!("no mapping of image {image} {never}")
+        }
+        _ => String::new(),
+    }
+}
+
 /// The rule as a sentence, without the document's words: `header.magic is 53 43 50 00`.
 #[must_use]
 pub fn describe(format: &Format, rule: &Rule) -> String {
@@ -272,22 +308,6 @@ pub fn describe(format: &Format, rule: &Rule) -> String {
         }
         Check::Unique { target, .. } => format!("no two elements have the same {}", path(target)),
         Check::Implies { when, then } => implies::describe(format, when, then),
-        Check::PowerOfTwo { target } => format!("{} is a power of two", path(target)),
-        Check::NameLength { target, max, .. } => {
-            format!("the name that {} leads to is at most {max} bytes long", path(target))
-        }
-        Check::NameUtf8 { target, .. } => {
-            format!("the name that {} leads to is UTF-8", path(target))
-        }
-        Check::RefersTo { target, region: r, .. } => {
-            format!("{} leads to an element of {} of the right kind", path(target), region(r))
-        }
-        Check::ImageSize { max, .. } => format!("the images take at most {max} bytes"),
-        Check::HostPlatform { target, .. } => {
-            format!("{} is the system that loads the file, or any", path(target))
-        }
-        Check::Resolved { region: r } => format!("the symbols of {} are defined", region(r)),
-        Check::RelocationRange { region: r } => format!("the values of {} fit", region(r)),
         Check::Fits { each, start, length, size, .. } => {
             fits::describe(format, each, [start, length, size])
         }
@@ -299,15 +319,6 @@ pub fn describe(format: &Format, rule: &Rule) -> String {
         Check::Derived { target } => {
             format!("{} has the value that follows from the file", path(target))
         }
-        Check::Mapping { image, never } => {
-            let image = format.images.get(*image).map_or("?", |image| image.name.as_str());
-            let never = match never {
-                Protection::Wx => "is writable and executable at once",
-                Protection::OtherBytes => "holds bytes that do not follow from the file",
-                Protection::OtherPermissions => "has other permissions than the spec gives it",
-                Protection::Neighbours => "has accessible memory right beside it",
-            };
-            format!("no mapping of image {image} {never}")
-        }
+        check => describe_linking(format, check),
     }
 }

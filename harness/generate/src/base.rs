@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use blobspec::Format;
 use blobspec::format::{
-    ArrayCount, Attribute, Content, Element, Field, FieldType, Meaning, Refers, Region, Scalar,
-    Stub,
+    ArrayCount, Attribute, Content, Element, Field, FieldType, Meaning, Refers, Region, Rule,
+    Scalar, Stub, Target,
 };
 use harness_codec::{Decoded, Draft, Item, RegionDraft, Site, decode, encode, rules, satisfy};
 
@@ -128,6 +128,20 @@ impl Base {
             filter: None,
         }
     }
+}
+
+/// The base changed so that `rule` looks at its first element, for a rule that looks at none of the base itself.
+#[must_use]
+pub fn where_it_looks(format: &Format, base: &Base, rule: &Rule) -> Option<Base> {
+    let target = rule.check.target().filter(|_| !rule.filter.is_always())?;
+    if base.decoded.exercised.iter().any(|seen| format.rules[*seen].id == rule.id) {
+        return None;
+    }
+    let elements = Target { region: target.region, path: Vec::new() };
+    let mut draft = base.draft.clone();
+    let site = draft.sites(&elements).into_iter().next()?;
+    scene::force(draft.get_mut(&site)?, &rule.filter);
+    Base::of(format, &base.name, &draft).ok()
 }
 
 /// The bases of a format: empty, single and rich for each profile.

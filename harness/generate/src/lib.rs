@@ -8,11 +8,15 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
+mod code;
 mod coverage;
 pub mod files;
 pub mod findings;
 pub mod fuzzing;
 pub mod limits;
+mod linking;
+mod loads;
+mod scenarios;
 mod scene;
 pub mod suite;
 mod truncation;

@@ -419,9 +419,7 @@ pub(crate) fn code_bytes(stub: &[u8], length: u64) -> Vec<u8> {
 
 /// Symbols of the rich scene, by position.
 pub(crate) mod symbols {
-    pub(crate) const LOCAL: u64 = 0;
     pub(crate) const GLOBAL: u64 = 1;
-    pub(crate) const WEAK: u64 = 2;
     pub(crate) const DATA: u64 = 3;
     pub(crate) const IMPORT: u64 = 5;
 }

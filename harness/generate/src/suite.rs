@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use blobspec::format::{Check, Content, Level, Meaning, Operand, Rule};
+use blobspec::format::{Check, Content, Level, Meaning, Operand, Protection, Rule, Target};
 use blobspec::{Format, Readings, Spec, SpecError};
 use harness_codec::{
-    Decoded, Item, Proposal, Site, Verdict, decode, encode, model_json, proposals,
+    Decoded, Draft, Item, Proposal, Site, Verdict, decode, encode, model_json, proposals,
 };
-use harness_protocol::{self as protocol, Expect, Needs, Observe, Stage, Vector, Want};
+use harness_protocol::{self as protocol, Expect, Needs, Stage, Vector, Want};
 
-use crate::base::{Base, BaseError, bases};
+use crate::base::{Base, BaseError, Builder, Shape, bases, profiles};
 use crate::limits::{MAX_PER_READING, MAX_VECTOR_BYTES};
-use crate::{coverage, truncation};
+use crate::{base, coverage, linking, loads, scenarios, scene, truncation};
 
 /// The vectors of one format under one set of readings.
 #[derive(Clone, Debug)]
@@ -61,6 +61,7 @@ pub fn generate(spec: &Spec, readings: &Readings) -> Result<Suite, GenerateError
         maker.truncations(rich);
     }
     maker.loading(&bases);
+    maker.linking(&bases);
     let others = other_readings(spec, readings)?;
     for (choice, reading, other) in &others {
         maker.reading(choice, reading, other)?;
@@ -123,6 +124,16 @@ pub fn stage(stage: blobspec::format::Stage) -> Stage {
     }
 }
 
+/// Where modules are asked to lie: just above what 32 bits address, and far away from there.
+const BASES: [(&str, u64); 2] = [("low", 0x1_0000_0000), ("high", 0x6000_0000_0000)];
+
+/// The name of a code of the enum that a target ends in.
+pub(crate) fn enum_name<'f>(format: &'f Format, target: &Target, code: u64) -> Option<&'f str> {
+    let scalar = format.leaf(target)?.field_type.scalar()?;
+    let Meaning::Enum(index) = scalar.meaning else { return None };
+    format.enums.get(index)?.value(code).map(|value| value.name.as_str())
+}
+
 /// A vector about to be made.
 struct Candidate<'a> {
     id: String,
@@ -134,6 +145,9 @@ struct Candidate<'a> {
     rule: Option<&'a Rule>,
     why: String,
     want: Want,
+    imports: BTreeMap<String, u64>,
+    /// Where the lowest image is to lie.
+    base_address: Option<u64>,
 }
 
 impl<'a> Candidate<'a> {
@@ -158,16 +172,21 @@ impl<'a> Candidate<'a> {
             rule: None,
             why: why.into(),
             want: Want::Validate,
+            imports: BTreeMap::new(),
+            base_address: None,
         })
     }
 }
+
+/// File, what to do with it, what it imports, and where it is to lie.
+type Asked = (Vec<u8>, Want, BTreeMap<String, u64>, Option<u64>);
 
 struct Maker<'f> {
     format: &'f Format,
     vectors: Vec<Vector>,
     groups: Vec<String>,
     /// The vector that asks this of these bytes.
-    seen: HashMap<(Vec<u8>, Want), String>,
+    seen: HashMap<Asked, String>,
     /// Ids of all vectors, and of proposals whose bytes another vector has: that vector's.
     ids: HashMap<String, String>,
     /// Edits that have become a vector from one base and would test nothing new from another.
@@ -197,7 +216,8 @@ impl<'f> Maker<'f> {
     /// Makes the vector if it is new and decided by at most one rule; whether it was made.
     fn add(&mut self, candidate: Option<Candidate<'_>>) -> bool {
         let Some(candidate) = candidate else { return false };
-        let key = (candidate.file.clone(), candidate.want);
+        let imports = candidate.imports.clone();
+        let key = (candidate.file.clone(), candidate.want, imports, candidate.base_address);
         if key.0.len() > MAX_VECTOR_BYTES || self.ids.contains_key(&candidate.id) {
             return false;
         }
@@ -206,7 +226,13 @@ impl<'f> Maker<'f> {
             return false;
         }
         let decoded = decode(self.format, &candidate.file);
-        let Some(expect) = expectation(self.format, &candidate.file, &decoded) else {
+        let expect = match candidate.want {
+            Want::Load => {
+                linking::expectation(self.format, &candidate.file, &decoded, &candidate.imports)
+            }
+            _ => expectation(self.format, &candidate.file, &decoded),
+        };
+        let Some(expect) = expect else {
             self.note_entangled(&candidate, &decoded);
             return false;
         };
@@ -218,12 +244,12 @@ impl<'f> Maker<'f> {
         true
     }
 
-    fn vector(&self, candidate: Candidate<'_>, decoded: &Decoded, mut expect: Expect) -> Vector {
-        let loading = candidate.want == Want::Load;
-        if loading && expect.stages == [Stage::Valid] {
-            expect.stages = vec![Stage::Loaded];
-            expect.model = None; // compared when the same kind of file is validated
-        }
+    fn vector(&self, candidate: Candidate<'_>, decoded: &Decoded, expect: Expect) -> Vector {
+        let observe = if candidate.want == Want::Load && expect.accepts() {
+            linking::observed(self.format, candidate.rule.map_or(Level::Must, |rule| rule.level))
+        } else {
+            Vec::new()
+        };
         let broken = expect.rule.as_deref().and_then(|id| self.format.rule(id));
         let rule = broken.or(candidate.rule);
         Vector {
@@ -237,7 +263,9 @@ impl<'f> Maker<'f> {
             needs: needs(self.format, decoded, &expect),
             expect,
             readings: BTreeMap::new(),
-            observe: if loading { vec![Observe::WriteXorExecute] } else { Vec::new() },
+            imports: candidate.imports,
+            base_address: candidate.base_address,
+            observe,
             twin: candidate.twin,
             level: rule.map_or(protocol::Level::Must, level),
             why: broken.map_or(candidate.why, |rule| rule.why.clone()),
@@ -264,6 +292,8 @@ impl<'f> Maker<'f> {
     fn rules(&mut self, base: &Base, rules: &'f [Rule]) {
         let format = self.format;
         for rule in rules.iter().filter(|rule| rule.active) {
+            let special = base::where_it_looks(format, base, rule);
+            let base = special.as_ref().unwrap_or(base);
             let subject = subject(format, rule);
             let profile = if depends_on_profile(rule) { base.name.as_str() } else { "" };
             for mut proposal in proposals(&base.workbench(format), rule) {
@@ -357,6 +387,118 @@ impl<'f> Maker<'f> {
         }
     }
 
+    /// Modules of formats that link, loaded at two bases far apart, and several of them in order.
+    fn linking(&mut self, bases: &[Base]) {
+        let Some(scenes) = scene::Stage::of(self.format) else { return };
+        for (profile, codes) in profiles(self.format) {
+            let shape = Shape { elements: 3, codes, code: true, ..Shape::default() };
+            let stub = Builder { format: self.format, shape: &shape }.code_stub();
+            for load in loads::loads(&scenes, &stub) {
+                let draft = scenes.draft(&load.scene, &shape);
+                self.load(&profile, &load, &draft);
+            }
+            self.scenarios(&scenes, &profile, &shape);
+        }
+        self.guards(bases);
+        self.platforms(bases);
+    }
+
+    fn load(&mut self, profile: &str, load: &loads::Load, draft: &Draft) {
+        let rule = self.mapping_rule(load);
+        for (place, base_address) in BASES {
+            let mut proposal = Proposal::plain(&load.name, draft);
+            proposal.edit.clone_from(&load.edit);
+            let id = self.id(&["loading", &load.name, profile, place]);
+            let candidate = Candidate::of(self.format, id, profile, proposal, load.why);
+            self.add(candidate.map(|candidate| Candidate {
+                rule,
+                want: Want::Load,
+                imports: load.imports.clone(),
+                base_address: Some(base_address),
+                ..candidate
+            }));
+        }
+    }
+
+    /// The rule that a load is mostly about: the bytes of the first image, or of the second.
+    fn mapping_rule(&self, load: &loads::Load) -> Option<&'f Rule> {
+        let linking = self.format.linking.as_ref()?;
+        let code = linking.relocations.image;
+        let of_code = !load.name.starts_with("sections/");
+        self.format.rules.iter().filter(|rule| rule.active).find(|rule| {
+            matches!(rule.check, Check::Mapping { image, never: Protection::OtherBytes } if (image == code) == of_code)
+        })
+    }
+
+    fn scenarios(&mut self, scenes: &scene::Stage<'_>, profile: &str, shape: &Shape) {
+        let write = |scene: &scene::Scene| {
+            let file = encode(self.format, &scenes.draft(scene, shape)).ok()?.bytes;
+            (decode(self.format, &file).verdict == Verdict::Valid).then_some(file)
+        };
+        let made = scenarios::scenarios(scenes, profile, &write);
+        for scenario in made {
+            let id = self.id(&["scenarios", scenario.name, profile]);
+            self.ids.insert(id.clone(), id.clone());
+            self.groups.push("scenarios".to_owned());
+            self.vectors.push(Vector {
+                id,
+                base: profile.to_owned(),
+                edit: scenario.name.replace('-', " "),
+                want: Want::Scenario,
+                steps: scenario.steps,
+                expect: expect(vec![Stage::Returned]),
+                needs: Needs { architecture: Some(profile.to_owned()) },
+                why: scenario.why.to_owned(),
+                ..Vector::default()
+            });
+        }
+    }
+
+    /// What is recommended about memory, apart from what is demanded.
+    fn guards(&mut self, bases: &[Base]) {
+        let recommended = self.format.rules.iter().find(|rule| {
+            rule.active
+                && rule.level == Level::Should
+                && matches!(rule.check, Check::Mapping { .. })
+        });
+        let Some(rule) = recommended else { return };
+        for base in bases.iter().filter(|base| base.name.starts_with("rich")) {
+            let proposal = Proposal::plain("guard", &base.draft);
+            let id = self.id(&["loading", "guard", &base.name]);
+            let candidate = Candidate::of(self.format, id, &base.name, proposal, rule.why.clone());
+            self.add(candidate.map(|candidate| Candidate {
+                rule: Some(rule),
+                want: Want::Load,
+                ..candidate
+            }));
+        }
+    }
+
+    /// Valid files for other systems, to be loaded on this one.
+    fn platforms(&mut self, bases: &[Base]) {
+        for rule in self.format.rules.iter().filter(|rule| rule.active) {
+            let Check::HostPlatform { target, .. } = &rule.check else { continue };
+            let site = Site { region: target.region, steps: target.path.clone() };
+            let field = self.format.leaf(target).and_then(|field| field.field_type.scalar());
+            let Some(Meaning::Enum(index)) = field.map(|scalar| scalar.meaning) else { continue };
+            for base in bases.iter().filter(|base| base.name.starts_with("rich")) {
+                for value in &self.format.enums[index].values {
+                    let bench = base.workbench(self.format);
+                    let edited = bench.set(&site, &value.name, value.code);
+                    let Some(proposal) = edited else { continue };
+                    let id = self.id(&["loading", "platform", &base.name, &value.name]);
+                    let why = rule.why.clone();
+                    let candidate = Candidate::of(self.format, id, &base.name, proposal, why);
+                    self.add(candidate.map(|candidate| Candidate {
+                        rule: Some(rule),
+                        want: Want::Load,
+                        ..candidate
+                    }));
+                }
+            }
+        }
+    }
+
     /// Files that another reading sees differently.
     fn reading(&mut self, choice: &str, reading: &str, other: &Format) -> Result<(), BaseError> {
         let mut made = 0;
@@ -386,16 +528,18 @@ impl<'f> Maker<'f> {
 
     /// Records what each vector's answer is under the other readings, where it differs.
     fn annotate(&mut self, others: &[(String, String, Format)]) {
-        for vector in &mut self.vectors {
+        // The modules of a scenario are not decoded again: readings that see them differently make it anew.
+        for vector in self.vectors.iter_mut().filter(|vector| vector.want != Want::Scenario) {
             for (choice, reading, other) in others {
                 let decoded = decode(other, &vector.bytes.0);
-                let Some(mut theirs) = expectation(other, &vector.bytes.0, &decoded) else {
-                    continue;
+                let theirs = match vector.want {
+                    Want::Load => {
+                        linking::expectation(other, &vector.bytes.0, &decoded, &vector.imports)
+                    }
+                    _ => expectation(other, &vector.bytes.0, &decoded),
                 };
-                if vector.want == Want::Load && theirs.stages == [Stage::Valid] {
-                    theirs.stages = vec![Stage::Loaded];
-                }
-                if vector.want == Want::Load || theirs.model == vector.expect.model {
+                let Some(mut theirs) = theirs else { continue };
+                if theirs.model == vector.expect.model {
                     theirs.model = None;
                 }
                 if differs(&theirs, &vector.expect) {
@@ -436,6 +580,8 @@ fn differs(a: &Expect, b: &Expect) -> bool {
         || a.rule != b.rule
         || a.offset != b.offset
         || (a.model.is_some() && a.model != b.model)
+        || a.images != b.images
+        || a.exports != b.exports
 }
 
 /// Whether a rule's boundary lies elsewhere in files of another profile.
@@ -471,9 +617,9 @@ fn level(rule: &Rule) -> protocol::Level {
     }
 }
 
-/// What a loader must support: the architecture of a file that it is to accept.
+/// What a loader must support: the architecture of a file that is right in itself.
 fn needs(format: &Format, decoded: &Decoded, expect: &Expect) -> Needs {
-    if !expect.accepts() && expect.stages != [Stage::Loaded] {
+    if !expect.accepts() && decoded.verdict != Verdict::Valid {
         return Needs::default();
     }
     let architecture = crate::base::profiles(format).first().and_then(|(_, codes)| {

@@ -67,6 +67,48 @@ pub(super) fn propose(bench: &Workbench<'_>, regions: &[usize]) -> Vec<Proposal>
             }));
         }
         proposals.extend(stretched(bench, region, &site));
+        proposals.extend(laid_over(bench, regions, region));
+    }
+    proposals
+}
+
+/// A table of one element, alone in its file, that starts at a field of a record region: what the record says of
+/// the bytes in which both lie may be right for both.
+fn laid_over(bench: &Workbench<'_>, regions: &[usize], region: usize) -> Vec<Proposal> {
+    let is_record = |other: &&usize| {
+        matches!(bench.format.regions[**other].content, Content::Record(_)) && **other < region
+    };
+    let (Some(&under), Some(elements)) = (
+        regions.iter().find(is_record),
+        bench.draft.regions.get(region).map(|draft| draft.item.children().len()),
+    ) else {
+        return Vec::new();
+    };
+    let fields = bench.model.regions[under].node.children();
+    let mut proposals = Vec::new();
+    for element in 0..elements {
+        for field in fields.iter().skip(1) {
+            let at = field.span.range().start;
+            let mut draft = bench.draft.clone();
+            for (other, spec) in bench.format.regions.iter().enumerate() {
+                let belongs = match &spec.content {
+                    Content::Payloads(payloads) => payloads.table == region,
+                    Content::Inside { payloads, .. } => matches!(
+                        &bench.format.regions[*payloads].content,
+                        Content::Payloads(payloads) if payloads.table == region
+                    ),
+                    _ => other == region,
+                };
+                let Item::List(items) = &mut draft.regions[other].item else { continue };
+                let kept = items.get(element).filter(|_| belongs).cloned();
+                *items = kept.into_iter().collect();
+            }
+            draft.regions[region].at = Some(at);
+            let name = &bench.format.regions[region].name;
+            let edit = format!("{name} with element {element} alone, at {at:#x}");
+            let name = format!("{name}-{element}-over-{at}");
+            proposals.push(Proposal { name, edit, draft, twin: None });
+        }
     }
     proposals
 }
