@@ -20,6 +20,14 @@ pub(crate) fn spec(global: &Global) -> Result<Spec, Failure> {
     }
 }
 
+/// The spec that `--spec` or `--format` names; without either, all built-in ones.
+pub(crate) fn all(global: &Global) -> Result<Vec<Spec>, Failure> {
+    match named(global)? {
+        Some(spec) => Ok(vec![spec]),
+        None => BUILTIN.iter().map(|(name, _)| builtin(name)).collect(),
+    }
+}
+
 /// The spec for the file at `path`: as the options say, else the built-in one whose magic the file begins with,
 /// else the one whose extension it has, else the default.
 pub(crate) fn spec_for(global: &Global, path: &Path, file: &[u8]) -> Result<Spec, Failure> {

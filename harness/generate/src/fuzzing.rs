@@ -16,9 +16,20 @@ pub const MAX_SEED_BYTES: usize = 4096;
 ///
 /// `parse_tables` gets the plain valid files, the first vector that breaks each rule, and the first that each
 /// reading of a choice answers differently. `parse_header` gets the plain files, the file cut inside the
-/// header, and of the other two those which differ from their base in the header alone.
+/// header, and of the other two those which differ from their base in the header alone. A format whose modules
+/// are linked has one target, `load_FORMAT`, which gets what `parse_tables` does and the modules that are loaded.
 #[must_use]
 pub fn seeds(suite: &Suite) -> BTreeMap<String, BTreeMap<String, Vec<u8>>> {
+    let links = |vector: &&Vector| !vector.expect.images.is_empty();
+    if suite.vectors.iter().any(|vector| links(&vector)) {
+        let small = |vector: &&Vector| vector.bytes.0.len() <= MAX_SEED_BYTES;
+        let all = suite.vectors.iter().filter(small);
+        let judged = one_of_each(all.clone().filter(|vector| vector.want == Want::Validate));
+        return BTreeMap::from([(
+            format!("load_{}", suite.format),
+            named(judged.chain(all.filter(links))),
+        )]);
+    }
     let small: Vec<&Vector> = suite
         .vectors
         .iter()

@@ -31,14 +31,20 @@ type Files = BTreeMap<PathBuf, Vec<u8>>;
 
 /// Generates or checks.
 pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
-    let spec = formats::spec(global)?;
-    let id = &spec.format().id;
-    if global.spec.is_some() && blobspec::BUILTIN.iter().any(|(name, _)| name == id) {
-        let message =
-            format!("`{id}` is the id of a built-in format, whose vectors would be overwritten");
-        return Err(Failure::usage_with(message, "give your format another `id`"));
+    let mut wanted = Files::new();
+    let mut vectors = 0;
+    for spec in formats::all(global)? {
+        let id = &spec.format().id;
+        if global.spec.is_some() && blobspec::BUILTIN.iter().any(|(name, _)| name == id) {
+            let message = format!(
+                "`{id}` is the id of a built-in format, whose vectors would be overwritten"
+            );
+            return Err(Failure::usage_with(message, "give your format another `id`"));
+        }
+        let (files, made) = follows(&spec, global.spec.is_none())?;
+        wanted.extend(files);
+        vectors += made;
     }
-    let (wanted, vectors) = wanted(&spec, global.spec.is_none())?;
     let present = present(&options.out, &wanted)?;
     let stale: Vec<PathBuf> =
         present.keys().filter(|path| !wanted.contains_key(*path)).cloned().collect();
@@ -75,7 +81,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
 }
 
 /// Everything that belongs there, and the number of vectors in it.
-fn wanted(spec: &Spec, built_in: bool) -> Result<(Files, usize), Failure> {
+fn follows(spec: &Spec, built_in: bool) -> Result<(Files, usize), Failure> {
     let suite = selection::suite(spec, &blobspec::Readings::new())?;
     let format = spec.format();
     let folder = Path::new("conformance").join(&format.id);
