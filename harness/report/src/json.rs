@@ -12,6 +12,7 @@
 //! | `choices` | object | readings that held: choice id → reading |
 //! | `selected` | number | vectors selected; more than `cases` when interrupted |
 //! | `counts` | object | outcome → number of vectors; absent outcomes did not occur |
+//! | `observations` | object | `looked_at`, `as_reported`, `not_seen`: vectors that ask for a look into memory |
 //! | `findings` | array | `{kind, text, fails}` about the run as a whole |
 //! | `interrupted` | boolean | stopped before its end |
 //! | `enforce_should` | boolean | failures of recommended vectors fail the run |
@@ -20,8 +21,8 @@
 //!
 //! A case has `id`, `index`, `rule`, `level` (`must`, `should`), `outcome`, `expected` (stages of which any
 //! is right), `duration_us`; where there is something to say also `failed_as`, `cause`, `why`, `got` (the
-//! reply, cut), `notes`, `isolated` (the outcome alone in a fresh process), `observed` (`"seen"` or
-//! `{"not-seen": reason}`), `crash` (`signal` or `exit_code`, `stderr`), `skip` (`{"derived": reason}` or
+//! reply, cut), `notes`, `isolated` (the outcome alone in a fresh process), `observed` (`"seen"`,
+//! `"reported"` or `{"not-seen": reason}`), `crash` (`signal` or `exit_code`, `stderr`), `skip` (`{"derived": reason}` or
 //! `{"claimed": reason}`) and `deviation` (the reason given for a known failure).
 
 use harness_runner::RunReport;

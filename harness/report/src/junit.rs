@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use harness_protocol::Level;
-use harness_runner::{CaseResult, Outcome, RunReport};
+use harness_runner::{CaseResult, Observations, Observed, Outcome, RunReport};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::ReportError;
@@ -32,6 +32,10 @@ pub fn xml(run: &RunReport) -> Result<String, ReportError> {
         let mut suite = TestSuite::new(harmless(place, MAX_LINE));
         let micros = results.iter().map(|result| result.duration_us).sum();
         suite.set_time(Duration::from_micros(micros));
+        let observations = Observations::of(results.iter().copied());
+        if !observations.is_empty() {
+            suite.add_property(("memory", observations.to_string().as_str()));
+        }
         suite.add_test_cases(results.into_iter().map(|result| test_case(run, place, result)));
         report.add_test_suite(suite);
     }
@@ -47,6 +51,9 @@ fn test_case(run: &RunReport, place: &str, result: &CaseResult) -> TestCase {
     if let Some(rule) = &result.rule {
         case.add_property(("rule", rule.as_str()));
     }
+    if let Some(observed) = &result.observed {
+        case.add_property(("memory", harmless(&in_words(observed), MAX_LINE).as_str()));
+    }
     for note in &result.notes {
         case.add_property(("note", harmless(note, MAX_LINE).as_str()));
     }
@@ -54,6 +61,14 @@ fn test_case(run: &RunReport, place: &str, result: &CaseResult) -> TestCase {
         case.set_system_err(end(&crash.stderr, MAX_STDERR));
     }
     case
+}
+
+fn in_words(observed: &Observed) -> String {
+    match observed {
+        Observed::Seen => "looked at".into(),
+        Observed::Reported => "as reported".into(),
+        Observed::NotSeen(reason) => format!("not seen: {reason}"),
+    }
 }
 
 fn status(run: &RunReport, result: &CaseResult) -> TestCaseStatus {

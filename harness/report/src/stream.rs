@@ -3,7 +3,7 @@
 //! ```json
 //! {"type":"header","schema":1,"target":"./loader","connection":"pipe","describe":{…},"suite":"9f3c…","harness":"0.1.0","total":312}
 //! {"type":"case","id":"scp/header.magic/const/first-byte","index":0,"outcome":"pass",…}
-//! {"type":"footer","cases":312,"counts":{"pass":312},"findings":[],"interrupted":false,"exit_code":0,…}
+//! {"type":"footer","cases":312,"counts":{"pass":312},"observations":{…},"findings":[],"interrupted":false,"exit_code":0,…}
 //! ```
 //!
 //! A stream without a footer is that of a run that was cut short; a reader is told so and must not take
@@ -14,7 +14,9 @@ use std::io::{self, BufRead, Write};
 use std::sync::{Mutex, PoisonError};
 
 use harness_protocol::Describe;
-use harness_runner::{CaseResult, Choices, Finding, Implementation, Outcome, RunReport};
+use harness_runner::{
+    CaseResult, Choices, Finding, Implementation, Observations, Outcome, RunReport,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::ReportError;
@@ -62,6 +64,9 @@ pub struct Footer {
     pub cases: usize,
     /// How many had each outcome.
     pub counts: BTreeMap<Outcome, usize>,
+    /// How many were judged by a look into memory.
+    #[serde(default)]
+    pub observations: Observations,
     /// What is to be said about the run as a whole.
     pub findings: Vec<Finding>,
     /// The readings that held.
@@ -83,6 +88,7 @@ impl Footer {
         Self {
             cases: run.cases.len(),
             counts: run.counts.clone(),
+            observations: run.observations,
             findings: run.findings.clone(),
             choices: run.choices.clone(),
             interrupted: run.interrupted,
@@ -237,6 +243,7 @@ impl Recorded {
             connection: self.header.connection,
             describe: self.header.describe,
             selected: self.header.total,
+            observations: Observations::of(&self.cases),
             cases: self.cases,
             counts,
             interrupted,

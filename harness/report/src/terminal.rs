@@ -88,6 +88,9 @@ fn add_counts(text: &mut String, run: &RunReport, paint: Paint) {
         let name = paint.with(&format!("{:16}", outcome.name()), style);
         line(text, format_args!("  {name} {count:>6}"));
     }
+    if !run.observations.is_empty() {
+        line(text, format_args!("  memory: {}", run.observations));
+    }
     line(text, format_args!(""));
 }
 

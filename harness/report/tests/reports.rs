@@ -6,7 +6,9 @@ use std::io::BufReader;
 use harness_protocol::{Describe, Level, Reply, Stage};
 use harness_report::limits::SCHEMA;
 use harness_report::{Header, Recorded, ReportError, Stream, SummaryOptions, json, junit, summary};
-use harness_runner::{CaseResult, Crash, Finding, FindingKind, Outcome, RunReport, Skip};
+use harness_runner::{
+    CaseResult, Crash, Finding, FindingKind, Observations, Observed, Outcome, RunReport, Skip,
+};
 use rstest::rstest;
 
 fn case(index: usize, id: &str, outcome: Outcome, cause: &str) -> CaseResult {
@@ -53,8 +55,12 @@ fn run() -> RunReport {
     known.deviation = Some("flags are the caller's".into());
     let mut advice = case(6, "scp/names/long", Outcome::WrongAccept, "accepted");
     advice.level = Level::Should;
+    let mut seen = case(0, "scp/header.magic/first", Outcome::Pass, "");
+    seen.observed = Some(Observed::Seen);
+    known.observed = Some(Observed::Reported);
+    advice.observed = Some(Observed::NotSeen(HOSTILE.into()));
     let cases = vec![
-        case(0, "scp/header.magic/first", Outcome::Pass, ""),
+        seen,
         case(
             1,
             "scp/header.checksum/flip/1",
@@ -82,6 +88,7 @@ fn run() -> RunReport {
         describe: Describe { name: "naive".into(), version: "1.0".into(), ..Describe::default() },
         choices: BTreeMap::from([("scp.magic-order".into(), "value".into())]),
         selected: cases.len(),
+        observations: Observations::of(&cases),
         cases,
         counts,
         findings: vec![Finding {
@@ -124,7 +131,8 @@ fn a_stream_is_read_back_as_it_was() {
     let recorded = read(&streamed(&run)).unwrap();
     assert!(recorded.is_complete());
     assert_eq!(recorded.header, header(&run));
-    assert_eq!(recorded.footer.as_ref().unwrap().exit_code, 1);
+    let footer = recorded.footer.as_ref().unwrap();
+    assert_eq!((footer.exit_code, footer.observations), (1, run.observations));
     assert_eq!(recorded.into_report(), run);
 }
 
@@ -192,8 +200,21 @@ fn the_json_report_holds_the_run_flat() {
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(value["exit_code"], 1);
     assert_eq!(value["counts"]["wrong-accept"], 3);
+    assert_eq!(value["observations"]["as_reported"], 1);
+    assert_eq!(value["cases"][0]["observed"], "seen");
+    assert_eq!(value["cases"][5]["observed"], "reported");
     assert_eq!(value["cases"][4]["skip"]["derived"], "no arm64 here");
     assert_eq!(serde_json::from_str::<json::Document>(&text).unwrap(), document);
+}
+
+#[test]
+fn reports_of_a_version_that_did_not_look_are_read() {
+    let run = run();
+    let text = json::Document::new(&header(&run), &run).to_json().unwrap();
+    let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    value.as_object_mut().unwrap().remove("observations");
+    let document: json::Document = serde_json::from_value(value).unwrap();
+    assert!(document.run.observations.is_empty());
 }
 
 #[test]
@@ -204,6 +225,8 @@ fn junit_is_clean_xml_that_says_why() {
     assert!(!xml.contains("<b>") && xml.contains("&lt;b&gt;&amp;"), "{xml}");
     assert!(xml.len() < 20_000, "{}", xml.len());
     assert!(xml.contains("last words"));
+    assert!(xml.contains(r#"<property name="memory" value="looked at"/>"#), "{xml}");
+    assert!(xml.contains(r#"value="1 looked at, 0 as reported, 0 not seen""#), "{xml}");
     assert!(xml.contains(r#"name="scp/header.checksum" tests="2" "#), "{xml}");
     assert!(xml.contains("wrong-accept: accepted (valid), must be rejected"));
     assert!(xml.contains("known: wrong-accept: flags are the caller"));
@@ -230,6 +253,7 @@ SCP-HEADER-CHECKSUM  crash ×1  accepts a damaged or altered blob
   crash                 1
   skip                  1
   expected-fail         1
+  memory: 1 looked at, 1 as reported, 1 not seen
 
 finding: skipped 8 of 9
 DOES NOT CONFORM  naive 1.0 (pipe): 3 of 6 vectors fail [1.23 s]

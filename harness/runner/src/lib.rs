@@ -43,6 +43,6 @@ pub use implementation::{Connection, Implementation, StartError};
 pub use options::{Event, RunOptions};
 pub use outcome::Outcome;
 pub use probe::{ProbeOptions, Target};
-pub use result::{CaseResult, Crash, Observed, Skip};
+pub use result::{CaseResult, Crash, Observations, Observed, Skip};
 pub use run::{RunError, run, run_one};
 pub use summary::{Finding, FindingKind, RunReport};

@@ -95,6 +95,46 @@ pub enum Observed {
     NotSeen(String),
 }
 
+/// How many vectors were judged by what the harness saw in memory, and how many without.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observations {
+    /// Looked at by the harness itself.
+    pub looked_at: usize,
+    /// Compared as the loader reports it.
+    pub as_reported: usize,
+    /// Not compared at all.
+    pub not_seen: usize,
+}
+
+impl Observations {
+    /// The counts of `results`; those whose vectors ask for no look are in none of them.
+    #[must_use]
+    pub fn of<'a>(results: impl IntoIterator<Item = &'a CaseResult>) -> Self {
+        let mut counts = Self::default();
+        for observed in results.into_iter().filter_map(|result| result.observed.as_ref()) {
+            *match observed {
+                Observed::Seen => &mut counts.looked_at,
+                Observed::Reported => &mut counts.as_reported,
+                Observed::NotSeen(_) => &mut counts.not_seen,
+            } += 1;
+        }
+        counts
+    }
+
+    /// Whether no vector asked for a look.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl std::fmt::Display for Observations {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { looked_at, as_reported, not_seen } = self;
+        write!(f, "{looked_at} looked at, {as_reported} as reported, {not_seen} not seen")
+    }
+}
+
 /// Who decided that a vector was not tried, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

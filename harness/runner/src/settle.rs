@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use harness_protocol::{Expect, Reply, Stage, Vector};
+use harness_protocol::{Expect, Reply, Stage, Vector, Want};
 
 use crate::attempt::{Attempt, Told};
 use crate::connection::session::{Greeting, Question};
@@ -81,12 +81,14 @@ impl<'a> Plan<'a> {
             failures: AtomicUsize::new(0),
             abandoned: AtomicBool::new(false),
         };
-        let (mut pipelined, mut observed) = (Vec::new(), Vec::new());
+        let (mut pipelined, mut observed, mut scenarios) = (Vec::new(), Vec::new(), Vec::new());
         (plan.sink)(Event::Started { total: vectors.len() });
         for (index, vector) in vectors.iter().enumerate() {
             let reason = skip::derived(&plan.question(index), implementation, choices);
             if let Some(reason) = reason {
                 plan.settle(skipped(plan.blank(index), Skip::Derived(reason)));
+            } else if vector.want == Want::Scenario {
+                scenarios.push(index);
             } else if observe::wanted(vector) {
                 observed.push(index);
             } else {
@@ -94,6 +96,8 @@ impl<'a> Plan<'a> {
             }
         }
         plan.pipelined = Queue::new(pipelined);
+        // Last, and each in a fresh process: code that ran may have left anything behind.
+        observed.extend(scenarios);
         plan.observed = Queue::new(observed);
         plan
     }
@@ -103,9 +107,14 @@ impl<'a> Plan<'a> {
         self.pipelined.pop()
     }
 
-    /// The next vector that must be alone in its process while it is looked at.
+    /// The next vector that must be alone: it is looked at, or is a scenario.
     pub(crate) fn next_observed(&self) -> Option<usize> {
         self.observed.pop()
+    }
+
+    /// Whether the vector is asked only of a process that was asked nothing before.
+    pub(crate) fn needs_fresh_process(&self, index: usize) -> bool {
+        self.vectors[index].want == Want::Scenario
     }
 
     /// Vectors that are to be tried at all.

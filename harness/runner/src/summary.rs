@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::deviations::Coverage;
 use crate::expectation::followed_readings;
-use crate::{CaseResult, Choices, Implementation, Observed, Outcome, RunOptions, skip};
+use crate::{
+    CaseResult, Choices, Implementation, Observations, Observed, Outcome, RunOptions, skip,
+};
 
 /// What a run brought to light.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +30,9 @@ pub struct RunReport {
     pub selected: usize,
     /// How many vectors had each outcome; outcomes that did not occur are absent.
     pub counts: BTreeMap<Outcome, usize>,
+    /// How many vectors were judged by a look into memory.
+    #[serde(default)]
+    pub observations: Observations,
     /// What is to be said about the run as a whole.
     pub findings: Vec<Finding>,
     /// Whether the run was stopped before its end.
@@ -62,7 +67,7 @@ pub enum FindingKind {
     Flaky,
     /// Failures that follow another reading of a choice.
     Reading,
-    /// Vectors whose mappings could not be looked at.
+    /// Vectors for which memory could not be looked into.
     NotObserved,
     /// How processes ended after bye.
     Farewell,
@@ -139,6 +144,7 @@ pub(crate) fn report(
         describe: context.implementation.describe.clone(),
         choices: context.choices.clone(),
         selected: context.vectors.len(),
+        observations: Observations::of(&cases),
         cases,
         counts,
         findings,
@@ -191,6 +197,6 @@ fn not_observed(cases: &[CaseResult]) -> Option<Finding> {
     });
     let first = unseen.next()?;
     let count = 1 + unseen.count();
-    let text = format!("{count} loads were judged without a look at their mappings: {first}");
+    let text = format!("{count} loads were judged without a look into memory: {first}");
     Some(note(FindingKind::NotObserved, text))
 }

@@ -60,7 +60,7 @@ struct Worker<'p, 'a> {
     to_isolate: Vec<CaseResult>,
     /// The run has as many failures as it may have. They are still run again alone, then it is stopped.
     enough: bool,
-    /// All that may be in flight together is done; what is left is looked at one by one.
+    /// All that may be in flight together is done; what is left is asked one by one.
     observing: bool,
 }
 
@@ -129,6 +129,9 @@ impl Worker<'_, '_> {
         let most_bytes = self.plan.options.in_flight_bytes;
         while in_flight < window && (in_flight == 0 || self.bytes_in_flight() < most_bytes) {
             let Some(index) = self.next() else { break };
+            if self.plan.needs_fresh_process(index) {
+                self.close_session()?;
+            }
             if !self.open_session()? {
                 self.one_by_one.push_front(index);
                 break;
