@@ -105,7 +105,7 @@ impl Mapper<'_> {
                 end = placed.start.saturating_add(placed.section.virtual_size);
             }
             let range = self.within(&self.plan.data, first.start, end);
-            if let Some(bytes) = self.writable(range.clone())? {
+            if let Some(bytes) = self.writable(range.clone(), false)? {
                 for placed in segment {
                     let start = placed.start.saturating_sub(first.start);
                     copy(file.contents(&placed.section), bytes, start);
@@ -122,7 +122,8 @@ impl Mapper<'_> {
     fn map_code(&mut self, linkage: &Linkage) -> Result<Places, Error> {
         let (file, quota, places) = (self.file, self.quota, self.places());
         let code = self.plan.code.clone();
-        let Some(bytes) = self.writable(code.clone())? else { return Ok(places) };
+        let mostly_bytes = code_bytes(file) >= code.len() / 2;
+        let Some(bytes) = self.writable(code.clone(), mostly_bytes)? else { return Ok(places) };
         fill_code(file, bytes);
         let (slots, stubs) = linkage.apply(file, &places, bytes, quota)?;
         self.protect(code, Protection::ReadExecute)?;
@@ -141,7 +142,7 @@ impl Mapper<'_> {
         if bytes.is_empty() {
             return Ok(());
         }
-        if let Some(memory) = self.writable(range.clone())? {
+        if let Some(memory) = self.writable(range.clone(), true)? {
             copy(bytes, memory, 0);
             self.protect(range, protection)?;
         }
@@ -168,14 +169,19 @@ impl Mapper<'_> {
         at(start)..at(end)
     }
 
-    /// The bytes of `range`, to be filled; `None` if there are none.
-    fn writable(&mut self, range: Range<usize>) -> Result<Option<&mut [u8]>, Error> {
+    /// The bytes of `range`, to be filled; `None` if there are none. `all` says that most will be.
+    fn writable(&mut self, range: Range<usize>, all: bool) -> Result<Option<&mut [u8]>, Error> {
         let bytes = range.len();
         if bytes == 0 {
             return Ok(None);
         }
         granted(self.quota, Demand::Protect { bytes }, bytes)?;
-        self.pages.writable(range).map(Some).map_err(|error| refused(bytes, error))
+        let refusal = |error| refused(bytes, error);
+        if all {
+            self.pages.writable(range.clone()).map_err(refusal)?;
+            self.pages.populate(&range);
+        }
+        self.pages.writable(range).map(Some).map_err(refusal)
     }
 
     fn protect(&mut self, range: Range<usize>, protection: Protection) -> Result<(), Error> {
@@ -183,6 +189,12 @@ impl Mapper<'_> {
         granted(self.quota, Demand::Protect { bytes }, bytes)?;
         self.pages.protect(range, protection).map_err(|error| refused(bytes, error))
     }
+}
+
+/// Bytes of the code image that come from the file.
+fn code_bytes(file: &File<'_>) -> usize {
+    let code = file.placed().filter(|placed| placed.permissions == Permissions::ReadExecute);
+    code.fold(0, |sum, placed| sum.saturating_add(file.contents(&placed.section).len()))
 }
 
 fn granted(quota: &dyn Quota, demand: Demand, bytes: usize) -> Result<(), Error> {

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::ptr::NonNull;
 
-use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, mprotect, munmap};
 
 /// Bytes of a page.
 pub(crate) fn page_size() -> usize {
@@ -68,6 +68,17 @@ impl Pages {
         // readable and writable; the system initialised them with zeros. The borrow of `self` keeps every
         // other access, and every further change, away.
         Ok(unsafe { NonNull::slice_from_raw_parts(first, length).as_mut() })
+    }
+
+    /// Lets the system find memory for all of `range` (as above; it is writable) at once, instead of page by
+    /// page as it is written. A system that does not know how is none the worse.
+    pub(crate) fn populate(&mut self, range: &Range<usize>) {
+        if range.start <= range.end && range.end <= self.length.get() {
+            // SAFETY: `range.start` lies in the reservation, or just behind it, as was just tested.
+            let first = unsafe { self.start.byte_add(range.start) };
+            // SAFETY: this changes no content; the pages belong to `self` alone.
+            let _ = unsafe { madvise(first, range.len(), MmapAdvise::MADV_POPULATE_WRITE) };
+        }
     }
 
     /// Gives `range` (as above) its lasting protection.
