@@ -132,6 +132,11 @@ static bool is_compatible(const struct smf_header *header) {
     return true;
 }
 
+/* Whether another loader might take it: for the harness to tell what is refused from what is not tried. */
+static bool is_known(const struct smf_header *header) {
+    return header->platform <= PLATFORM_MACOS && header->arch <= ARCH_AARCH64;
+}
+
 /* `ModuleLoader::read_sections`. */
 static bool read_sections(int file, uint32_t count, struct smf_section **sections) {
     *sections = reserve(NULL, count, sizeof **sections); /* F2 */
@@ -410,8 +415,9 @@ int main(int argc, char **argv) {
     if (!read_header(file, &module.header))
         return REJECT;
     if (!is_compatible(&module.header)) {
-        if (module.header.arch == ARCH_AARCH64) /* which defects such a file has is never found out */
-            printf("{\"skip\":\"the file is for another processor\"}\n");
+        if (!is_known(&module.header))
+            return REJECT;
+        printf("{\"skip\":\"the file is for another platform or processor\"}\n");
         return UNSUPPORTED;
     }
     if (!load(file, registry, &module))

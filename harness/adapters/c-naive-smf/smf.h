@@ -34,7 +34,7 @@ struct smf_header {
     uint8_t reserved[8];
 };
 
-enum platform { PLATFORM_ANY = 0, PLATFORM_LINUX = 1 };
+enum platform { PLATFORM_ANY = 0, PLATFORM_LINUX = 1, PLATFORM_MACOS = 3 };
 enum arch { ARCH_X86_64 = 0, ARCH_AARCH64 = 1 };
 
 struct smf_section {

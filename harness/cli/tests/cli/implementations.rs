@@ -2,12 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::{c_loaders, harness, python_loader, root};
+use rstest::rstest;
 
-#[test]
-fn the_python_loader_conforms() {
-    let ran = harness(&["conformance", "--no-report", "--impl", &python_loader()]).exits(0);
-    assert!(ran.stdout.contains("CONFORMS  python-scp-loader"), "{}", ran.stdout);
+use crate::support::{c_loaders, harness, root};
+
+#[rstest]
+#[case::scp("scp")]
+#[case::smf("smf")]
+fn the_python_loaders_conform(#[case] format: &str) {
+    let program = root().join(format!("harness/adapters/python/{format}_loader.py"));
+    let loader = format!("python3 {}", program.display());
+    let args = ["conformance", "--no-report", "--format", format, "--strict-rules", "--impl"];
+    let ran = harness(&[&args[..], &[&loader, "--enforce-should"]].concat()).exits(0);
+    assert!(ran.stdout.contains(&format!("CONFORMS  python-{format}-loader")), "{}", ran.stdout);
 }
 
 #[test]
@@ -146,18 +153,43 @@ fn the_reading_of_the_naive_loader_is_recognised() {
     assert!(ran.stdout.contains("--choice scp.magic-order=value"), "{}", ran.stdout);
 }
 
-#[test]
-fn the_naive_loaders_known_failures_are_all_accounted_for() {
-    let loader = c_loaders().join("naive-loader");
-    let deviations = root().join("harness/adapters/c-naive/deviations.yaml");
-    let args = [
-        "conformance",
-        "--no-report",
-        "--impl",
-        loader.to_str().unwrap(),
-        "--deviations",
-        deviations.to_str().unwrap(),
-    ];
-    let ran = harness(&args).exits(0);
+#[rstest]
+#[case::scp("scp", "naive-loader", "", "c-naive/deviations.yaml")]
+#[case::smf("smf", "naive-smf-loader", "", "c-naive-smf/deviations.yaml")]
+#[case::smf_registry(
+    "smf",
+    "naive-smf-loader",
+    " --registry",
+    "c-naive-smf/deviations-registry.yaml"
+)]
+fn the_naive_loaders_known_failures_are_all_accounted_for(
+    #[case] format: &str,
+    #[case] program: &str,
+    #[case] option: &str,
+    #[case] deviations: &str,
+) {
+    let loader = format!("{}{option}", c_loaders().join(program).display());
+    let deviations = root().join("harness/adapters").join(deviations);
+    let args = ["conformance", "--no-report", "--format", format, "--impl", &loader];
+    let known = ["--deviations", deviations.to_str().unwrap()];
+    let ran = harness(&[&args[..], &known].concat()).exits(0);
     assert!(ran.stdout.contains("expected-fail"), "{}", ran.stdout);
+}
+
+/// The faults of the SMF loader are told by its deviations, which a run holds to be true.
+#[test]
+fn every_fault_of_the_naive_smf_loader_is_exposed_by_name() {
+    let folder = root().join("harness/adapters/c-naive-smf");
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let (listed, known) = (read("FAULTS.md"), read("deviations-registry.yaml"));
+    let faults = listed.lines().filter_map(|line| {
+        let mut cells = line.split(" | ");
+        cells.next()?.starts_with("| F").then(|| cells.next()).flatten()
+    });
+    let faults: Vec<_> = faults.collect();
+    assert!(faults.len() > 20, "{faults:?}");
+    // No file of 64 to 71 bytes has code, without which nothing loads.
+    for fault in faults.into_iter().filter(|fault| *fault != "header-64") {
+        assert!(known.contains(&format!("fault: {fault},")), "nothing exposes {fault}");
+    }
 }
