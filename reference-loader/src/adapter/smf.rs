@@ -1,5 +1,7 @@
 //! Cases of SMF that are about one file.
 
+use std::collections::HashSet;
+
 use harness_protocol::{Call, Case, Export, Image, Reply, Stage, Want};
 
 use super::{Kept, skip};
@@ -76,14 +78,16 @@ pub(super) fn images(module: &Module) -> Vec<Image> {
         .collect()
 }
 
-/// What the module exports; `None` when that is more than a reply should carry.
+/// What the module offers to others: of several exports of one name the first, which is the one that lookups
+/// find. `None` when that is more than a reply should carry.
 fn exports(module: &Module) -> Option<Vec<Export>> {
-    let mut left = MAX_EXPORTS;
+    let (mut left, mut names) = (MAX_EXPORTS, HashSet::new());
+    let offered = module.exports().filter(|(name, _)| names.insert(*name));
     let export = |(name, address): (&str, u64)| {
         left = left.checked_sub(EXPORT.saturating_add(name.len().saturating_mul(CHARACTER)))?;
         Some(Export { name: name.into(), address })
     };
-    module.exports().map(export).collect()
+    offered.map(export).collect()
 }
 
 /// Bytes that the JSON of an export takes at most, without its name; and of a character, as `\u0000`.

@@ -108,6 +108,16 @@ fn an_image_without_bytes_is_left_out() {
     assert_eq!((names, reply.exports), (vec!["data"], Some(vec![])));
 }
 
+#[test]
+fn of_two_exports_of_one_name_the_first_is_offered() {
+    let mut file = full();
+    file.symbols.push(symbol("main", FUNCTION, GLOBAL, 32, 1));
+    let reply = Adapter::new().judge(&case(Want::Load, file.encode()));
+    let (code, exports) = (reply.images[0].base, reply.exports.unwrap());
+    let main: Vec<_> = exports.iter().filter(|export| export.name == "main").collect();
+    assert!(matches!(&*main, [export] if export.address == code), "{exports:?}");
+}
+
 /// A module whose function `twice` returns its argument times two.
 fn twice() -> Vec<u8> {
     Smf {
