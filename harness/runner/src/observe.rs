@@ -37,6 +37,9 @@ impl Sight {
     }
 }
 
+/// One way to look at an image: what is not as it must be, in words.
+type Look<'a> = &'a dyn Fn(Placed<'_>) -> Option<String>;
+
 /// What is looked for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked<'a> {
@@ -184,7 +187,7 @@ impl Asked<'_> {
         let stubs = self.vector.needs.architecture.as_deref().unwrap_or("x86_64") == "x86_64";
         let relocated = Relocated { placement, memory, stubs };
         let page = rustix::param::page_size() as u64;
-        let looks: [(Observe, &dyn Fn(Placed<'_>) -> Option<String>); 4] = [
+        let looks: [(Observe, Look<'_>); 4] = [
             (Observe::Bytes, &|placed| bytes::difference(placed, memory)),
             (Observe::Bytes, &|placed| relocated.difference(placed)),
             (Observe::Permissions, &|placed| {
