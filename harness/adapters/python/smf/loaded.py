@@ -70,9 +70,13 @@ class Loaded:
         return [(image.name, base, image.size) for image, base in both if image.size > 0]
 
     def exports(self) -> list[tuple[bytes, int]]:
-        """Names and addresses of what the module offers to others, in table order."""
-        exported = (symbol for symbol in self.module.symbols if symbol.is_exported)
-        return [(self.module.name(symbol), self.address_of(symbol)) for symbol in exported]
+        """Names and addresses of what the module offers to others, in table order; of two symbols of one
+        name the first, which is the one that a lookup finds."""
+        first: dict[bytes, Symbol] = {}
+        for symbol in self.module.symbols:
+            if symbol.is_exported:
+                first.setdefault(self.module.name(symbol), symbol)
+        return [(name, self.address_of(symbol)) for name, symbol in first.items()]
 
     def address_of(self, symbol: Symbol) -> int:
         return link.address_of(symbol, self.bases)
