@@ -6,7 +6,7 @@ use harness_protocol::Stage;
 use rstest::rstest;
 
 use super::*;
-use crate::{CaseResult, RunReport, sample};
+use crate::{CaseResult, Observations, RunReport, sample};
 
 fn parse(text: &str) -> Result<Deviations, DeviationsError> {
     Deviations::parse(text, Path::new("d.yaml"))
@@ -134,6 +134,7 @@ fn report(outcomes: &[(&str, Outcome)]) -> RunReport {
         choices: Default::default(),
         selected: cases.len(),
         cases,
+        observations: Observations::default(),
         counts: Default::default(),
         findings: Vec::new(),
         interrupted: false,
