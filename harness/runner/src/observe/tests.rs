@@ -100,9 +100,12 @@ fn found(expected: &[ExpectedImage], memory: &Written, what: &[Observe]) -> Opti
     asked.compare(&reported(expected), memory, Observed::Seen).violation
 }
 
-fn assert_found(found: Option<String>, part: Option<&str>) {
+/// Whether something was found that has `part` in its words.
+#[track_caller]
+fn assert_found(found: impl Into<Option<String>>, part: Option<&str>) {
+    let found = found.into();
     assert_eq!(found.is_some(), part.is_some(), "{found:?}");
-    assert!(found.clone().unwrap_or_default().contains(part.unwrap_or_default()), "{found:?}");
+    assert!(found.as_deref().unwrap_or_default().contains(part.unwrap_or_default()), "{found:?}");
 }
 
 const BYTES: [Observe; 1] = [Observe::Bytes];
