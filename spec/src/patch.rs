@@ -11,8 +11,13 @@ pub(crate) fn apply(document: &mut Value, path: &str, value: &Value) -> Result<(
     let mut steps: Vec<&str> = path.split('.').collect();
     let last = steps.pop().unwrap_or_default();
     let mut at = document;
-    for step in &steps {
-        at = enter(at, step).ok_or_else(|| format!("`{path}`: there is no `{step}`"))?;
+    let mut rest = steps.as_slice();
+    while let Some(step) = rest.first() {
+        let nowhere = || format!("`{path}`: there is no `{step}`");
+        let taken = (1..=rest.len()).find(|taken| leads_on(at, &rest[..*taken].join(".")));
+        let (key, after) = rest.split_at(taken.ok_or_else(nowhere)?);
+        at = enter(at, &key.join(".")).ok_or_else(nowhere)?;
+        rest = after;
     }
     if let Some(name) = last.strip_suffix('+') {
         return insert(at, path, name, value);
@@ -61,6 +66,15 @@ fn insert(at: &mut Value, path: &str, name: &str, value: &Value) -> Result<(), S
     };
     elements.splice(position..position, new.iter().cloned());
     Ok(())
+}
+
+/// Whether there is something under `step`. Ids may hold dots: `choices.smf.weak.readings` has three steps.
+fn leads_on(value: &Value, step: &str) -> bool {
+    match value {
+        Value::Object(object) => object.contains_key(step),
+        Value::Array(elements) => position(elements, step).is_some(),
+        _ => false,
+    }
 }
 
 fn enter<'a>(value: &'a mut Value, step: &str) -> Option<&'a mut Value> {
@@ -113,6 +127,15 @@ mod tests {
         assert_eq!(names, ["a", "b", "c", "d", "e"]);
         assert!(apply(&mut document, "fields.z+", &json!([])).unwrap_err().contains("no `z`"));
         assert!(apply(&mut document, "fields.a+", &json!(1)).unwrap_err().contains("a list"));
+    }
+
+    #[test]
+    fn a_step_may_hold_dots() {
+        let mut document = json!({"choices": {"smf.weak": {"question": "?"}}});
+        apply(&mut document, "choices.smf.weak.question", &json!("!")).unwrap();
+        assert_eq!(document, json!({"choices": {"smf.weak": {"question": "!"}}}));
+        let error = apply(&mut document, "choices.smf.strong.question", &json!(1)).unwrap_err();
+        assert!(error.contains("no `smf`"), "{error}");
     }
 
     #[test]

@@ -95,6 +95,28 @@ impl Spec {
         self.patched(&[(["variants", variant, "set"], &found.set)])
     }
 
+    /// The spec of the dialect `variant`: what follows from it is as if the document had been written so.
+    ///
+    /// # Errors
+    /// As [`Spec::variant`].
+    pub fn dialect(&self, variant: &str) -> Result<Self, Box<SpecError>> {
+        self.variant(variant)?;
+        let empty = Patch::new();
+        let set = self.document.variants.get(variant).map_or(&empty, |variant| &variant.set);
+        let mut value = self.value.clone();
+        self.apply(&mut value, &["variants", variant, "set"], set)?;
+        if let Some(object) = value.as_object_mut() {
+            object.shift_remove("variants");
+        }
+        let document = Document::deserialize(&value)
+            .map_err(|error| self.error(0, error.to_string(), String::new()))?;
+        let format = resolve::format(&self.file, &self.text, &document)?;
+        let (file, text) = (self.file.clone(), self.text.clone());
+        let spec = Self { file, text, value, document, format };
+        spec.check_choices()?;
+        Ok(spec)
+    }
+
     fn no_such_reading(&self, choice: &str, name: &str, known: Option<&Choice>) -> Box<SpecError> {
         let (what, names): (String, Vec<&str>) = match known {
             Some(known) => (
@@ -120,14 +142,7 @@ impl Spec {
         }
         let mut value = self.value.clone();
         for (place, patch) in patches {
-            for (path, new) in *patch {
-                patch::apply(&mut value, path, new).map_err(|message| {
-                    let at = locate::mention(&self.text, place, path);
-                    let help =
-                        "steps are keys, or the id or name of a list element: rules.MY-RULE.max";
-                    self.error(at, format!("under {}: {message}", named(place)), help.into())
-                })?;
-            }
+            self.apply(&mut value, place, patch)?;
         }
         let name = patches.iter().map(|(place, _)| named(place)).collect::<Vec<_>>().join(" with ");
         let place = patches.first().map(|(place, _)| place.as_slice()).unwrap_or_default();
@@ -138,6 +153,22 @@ impl Spec {
             let help = format!("without it the spec is right; see line {}", error.line);
             self.error(at(), format!("under {name}: {}", error.message), help)
         })
+    }
+
+    fn apply(
+        &self,
+        value: &mut Value,
+        place: &[&str; 3],
+        patch: &Patch,
+    ) -> Result<(), Box<SpecError>> {
+        for (path, new) in patch {
+            patch::apply(value, path, new).map_err(|message| {
+                let at = locate::mention(&self.text, place, path);
+                let help = "steps are keys, or the id or name of a list element: rules.MY-RULE.max";
+                self.error(at, format!("under {}: {message}", named(place)), help.into())
+            })?;
+        }
+        Ok(())
     }
 
     fn check_choices(&self) -> Result<(), Box<SpecError>> {

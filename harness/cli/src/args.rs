@@ -30,6 +30,9 @@ pub(crate) struct Global {
     /// Spec of a format of your own
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) spec: Option<PathBuf>,
+    /// Dialect of the format, as its spec names it
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) variant: Option<String>,
     /// Read the document in this way where it is silent (repeatable)
     #[arg(long = "choice", global = true, value_name = "ID=READING", value_parser = choice)]
     pub(crate) choices: Vec<(String, String)>,

@@ -52,12 +52,21 @@ pub(crate) fn spec_of_output(global: &Global, path: &Path) -> Result<Spec, Failu
     }
 }
 
-/// The spec that `--spec` or `--format` names.
+/// The spec that `--spec` or `--format` names, in the dialect that `--variant` names.
 fn named(global: &Global) -> Result<Option<Spec>, Failure> {
-    if let Some(path) = &global.spec {
-        return Ok(Some(Spec::load(&input::display(path), &input::read(path)?)?));
+    let spec = match (&global.spec, &global.format) {
+        (Some(path), _) => Some(Spec::load(&input::display(path), &input::read(path)?)?),
+        (None, Some(name)) => Some(builtin(name)?),
+        (None, None) => None,
+    };
+    match (spec, &global.variant) {
+        (Some(spec), Some(variant)) => Ok(Some(spec.dialect(variant)?)),
+        (None, Some(variant)) => Err(Failure::usage_with(
+            format!("`{variant}` is a variant of which format?"),
+            "name one with --format or --spec",
+        )),
+        (spec, None) => Ok(spec),
     }
-    global.format.as_deref().map(builtin).transpose()
 }
 
 fn spec_by_extension(path: &Path) -> Result<Spec, Failure> {

@@ -22,6 +22,8 @@ pub struct Linked {
     pub symbols: Vec<Symbol>,
     /// The relocations, in the order of the file; those that write nothing too.
     pub patches: Vec<Patch>,
+    /// Relocations of kinds whose values the spec does not say.
+    pub unsaid: usize,
 }
 
 /// A symbol.
@@ -110,7 +112,10 @@ pub fn link(format: &Format, model: &Model, file: &[u8]) -> Option<Linked> {
     let images = crate::image::layouts(&context);
     let table = context.elements(linking.symbols.table);
     let symbols = table.iter().map(|record| symbol(&context, &linking.symbols, record)).collect();
-    Some(Linked { images, symbols, patches: patches(&context, linking) })
+    let patches = patches(&context, linking);
+    let unsaid = records(context.elements(linking.relocations.table)).count();
+    let unsaid = unsaid.saturating_sub(patches.len());
+    Some(Linked { images, symbols, patches, unsaid })
 }
 
 fn symbol<'a>(context: &Context<'a>, linking: &LinkedSymbols, record: &'a Node) -> Symbol {

@@ -40,6 +40,7 @@ pub(crate) fn edits(format: &Format, base: &Base) -> Vec<Covering> {
     }
     covering.extend(byte_lengths(&bench));
     covering.extend(places(&bench));
+    covering.extend(trailers(&bench));
     covering.extend(instructions(&bench));
     covering
 }
@@ -309,6 +310,40 @@ fn places(bench: &Workbench<'_>) -> Vec<Covering> {
                 proposal,
                 why,
             }));
+        }
+    }
+    covering
+}
+
+/// Files with a second copy of a region at their end, which counts: alike, beside a damaged first one, and cut.
+fn trailers(bench: &Workbench<'_>) -> Vec<Covering> {
+    let mut covering = Vec::new();
+    for (region, spec) in bench.format.regions.iter().enumerate() {
+        if spec.trailer.is_none() {
+            continue;
+        }
+        let copy = bench.model.regions[region].span.of(bench.file).to_vec();
+        let mut copied = bench.draft.clone();
+        copied.trailing.extend_from_slice(&copy);
+        let mut damaged = copied.clone();
+        if let Some(Item::Bytes(bytes)) = damaged.get_mut(&Site { region, steps: vec![0] }) {
+            bytes.fill(0);
+        }
+        let mut cut = copied.clone();
+        cut.trailing.pop();
+        let mut followed = copied.clone();
+        followed.trailing.push(0);
+        for (name, draft, edit) in [
+            ("copy", copied, "a copy of it at the end"),
+            ("only", damaged, "a copy of it at the end, the first bytes of the file zero"),
+            ("cut", cut, "a copy of it at the end, but for its last byte"),
+            ("followed", followed, "a copy of it before the last byte"),
+        ] {
+            let edit = format!("{}: {edit}", spec.name);
+            let proposal = Proposal { name: name.to_owned(), edit, draft, twin: None };
+            let why = "the end of the file is not looked at, or looked at second";
+            let path = spec.name.clone();
+            covering.push(Covering { path, kind: "trailer", proposal, why });
         }
     }
     covering

@@ -32,6 +32,9 @@ pub(crate) fn expectation(
     let Some(linked) = link(format, &decoded.model, file) else {
         return Some(Expect { stages: vec![Stage::Loaded], ..Expect::default() });
     };
+    if linked.unsaid > 0 {
+        return None;
+    }
     match outcome(format, &linked, imports)? {
         Ok(outcome) => {
             let images = images(format, &linked, file, imports)?;

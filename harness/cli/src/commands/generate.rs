@@ -41,7 +41,8 @@ pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
             );
             return Err(Failure::usage_with(message, "give your format another `id`"));
         }
-        let (files, made) = follows(&spec, global.spec.is_none())?;
+        let built_in = global.spec.is_none() && global.variant.is_none();
+        let (files, made) = follows(&spec, built_in)?;
         wanted.extend(files);
         vectors += made;
     }
