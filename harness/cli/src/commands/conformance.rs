@@ -113,16 +113,17 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 /// Runs every implementation; one that cannot start does not stop the others.
 pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
-    let spec = formats::spec(global)?;
+    let specs = formats::all(global)?;
     let selection = Selection {
         paths: &options.paths,
         globs: &global.filters,
         only_must: options.level == LevelChoice::Must,
     };
     let mut suites =
-        Suites { spec: &spec, folder: options.vectors.as_deref(), made: HashMap::new() };
+        Suites { specs: &specs, folder: options.vectors.as_deref(), made: HashMap::new() };
     if options.list {
-        return list(global, &selection.apply(suites.vectors(&formats::readings(global))?)?);
+        let spec = formats::spec(global)?;
+        return list(global, &selection.apply(suites.vectors(&spec, &formats::readings(global))?)?);
     }
     let session = Session { global, options, selection, stop: on_interrupt()? };
     let built_in = [BUILT_IN.to_owned()];
@@ -192,25 +193,42 @@ fn on_interrupt() -> Result<Arc<AtomicBool>, Failure> {
     Ok(stop)
 }
 
-/// Suites by readings: made once, used for every implementation that reads the document so.
+/// Suites by format and readings: made once, used for every implementation that reads the document so.
 struct Suites<'a> {
-    spec: &'a Spec,
+    /// The format that was named, or all that may be meant.
+    specs: &'a [Spec],
     folder: Option<&'a Path>,
-    made: HashMap<Readings, Vec<Vector>>,
+    made: HashMap<(String, Readings), Vec<Vector>>,
 }
 
-impl Suites<'_> {
+impl<'a> Suites<'a> {
+    /// The format to test an implementation by: the first of those that it says it reads, else the first.
+    fn spec(&self, implementation: &Implementation) -> Result<&'a Spec, Failure> {
+        let reads =
+            |spec: &&Spec| implementation.describe.formats.iter().any(|f| *f == spec.format().id);
+        let mut known = self.specs.iter().filter(reads);
+        let chosen = known.next().or(self.specs.first());
+        if let (Some(chosen), Some(other)) = (chosen, known.next()) {
+            let (chosen, other) = (&chosen.format().id, &other.format().id);
+            anstream::eprintln!(
+                "testing {chosen}; --format {other} tests {other}, which it reads too"
+            );
+        }
+        chosen.ok_or_else(|| Failure::bug("there is no built-in format"))
+    }
+
     /// The vectors for a loader of these readings. Frozen ones carry the answers of other readings with them.
-    fn vectors(&mut self, readings: &Readings) -> Result<Vec<Vector>, Failure> {
+    fn vectors(&mut self, spec: &Spec, readings: &Readings) -> Result<Vec<Vector>, Failure> {
         if let Some(folder) = self.folder {
             return frozen(folder);
         }
         let differs =
-            |(id, name): &(&String, &String)| self.spec.default_reading(id) != Some(name.as_str());
-        let key: Readings =
+            |(id, name): &(&String, &String)| spec.default_reading(id) != Some(name.as_str());
+        let other: Readings =
             readings.iter().filter(differs).map(|(id, name)| (id.clone(), name.clone())).collect();
+        let key = (spec.format().id.clone(), other);
         if !self.made.contains_key(&key) {
-            let vectors = suite(self.spec, &key)?.vectors;
+            let vectors = suite(spec, &key.1)?.vectors;
             self.made.insert(key.clone(), vectors);
         }
         Ok(self.made.get(&key).cloned().unwrap_or_default())
@@ -235,13 +253,14 @@ impl Session<'_> {
     ) -> Result<(u8, Document), Failure> {
         let implementation = find(text, &self.stop)?;
         let deviations = self.deviations()?;
-        let readings = readings(suites.spec, &implementation, deviations.as_ref(), self.global);
-        let vectors = self.selection.apply(suites.vectors(&readings)?)?;
+        let spec = suites.spec(&implementation)?;
+        let readings = readings(spec, &implementation, deviations.as_ref(), self.global);
+        let vectors = self.selection.apply(suites.vectors(spec, &readings)?)?;
         if vectors.is_empty() {
             let help = "`harness conformance --list` shows the ids that there are".to_owned();
             return Err(Failure::new(exit::NOTHING_RAN, "no vector is selected", Some(help)));
         }
-        let options = self.run_options(text, suites.spec, readings, deviations);
+        let options = self.run_options(text, spec, readings, deviations);
         let folder = self.folder(&implementation, folders);
         let header = Header::new(
             &implementation,

@@ -1,6 +1,6 @@
 //! `separate`: no byte of the file belongs to two of the regions.
 
-use blobspec::format::{Content, Extent, FieldRef, Operand, Payloads};
+use blobspec::format::{Content, Extent, FieldRef, Meaning, Operand, Payloads};
 
 use super::workbench::distinct;
 use super::{Proposal, Sink, Workbench};
@@ -85,9 +85,17 @@ fn laid_over(bench: &Workbench<'_>, regions: &[usize], region: usize) -> Vec<Pro
         return Vec::new();
     };
     let fields = bench.model.regions[under].node.children();
+    // Not over codes and flags: a loader may say first that it is not for the system that they name then.
+    let spec = bench.format.regions[under].record().map(|record| &bench.format.records[record]);
+    let is_number = |field: &blobspec::format::Field| match field.field_type.scalar() {
+        Some(scalar) => scalar.meaning == Meaning::Number,
+        None => true,
+    };
+    let coded = spec.and_then(|record| record.fields.iter().rposition(|field| !is_number(field)));
+    let first = coded.map_or(1, |last| last + 1);
     let mut proposals = Vec::new();
     for element in 0..elements {
-        for field in fields.iter().skip(1) {
+        for field in fields.iter().skip(first) {
             let at = field.span.range().start;
             let mut draft = bench.draft.clone();
             for (other, spec) in bench.format.regions.iter().enumerate() {
