@@ -28,6 +28,17 @@ pub(crate) fn all(global: &Global) -> Result<Vec<Spec>, Failure> {
     }
 }
 
+/// The spec for vectors of which one has this id: as the options say, else the built-in one whose id the vector's
+/// begins with, else the default.
+pub(crate) fn spec_of_vector(global: &Global, id: &str) -> Result<Spec, Failure> {
+    let first = id.split('/').next().unwrap_or_default();
+    match named(global)? {
+        Some(spec) => Ok(spec),
+        None if BUILTIN.iter().any(|(name, _)| *name == first) => builtin(first),
+        None => builtin(DEFAULT),
+    }
+}
+
 /// The spec for the file at `path`: as the options say, else the built-in one whose magic the file begins with,
 /// else the one whose extension it has, else the default.
 pub(crate) fn spec_for(global: &Global, path: &Path, file: &[u8]) -> Result<Spec, Failure> {

@@ -204,6 +204,15 @@ struct Suites<'a> {
 impl<'a> Suites<'a> {
     /// The format to test an implementation by: the first of those that it says it reads, else the first.
     fn spec(&self, implementation: &Implementation) -> Result<&'a Spec, Failure> {
+        if let Some(folder) = self.folder {
+            let vectors = frozen(folder)?;
+            let first = vectors.first().and_then(|vector| vector.id.split('/').next());
+            let of_vectors =
+                self.specs.iter().find(|spec| Some(spec.format().id.as_str()) == first);
+            if let Some(spec) = of_vectors.or(self.specs.first()) {
+                return Ok(spec);
+            }
+        }
         let reads =
             |spec: &&Spec| implementation.describe.formats.iter().any(|f| *f == spec.format().id);
         let mut known = self.specs.iter().filter(reads);
@@ -384,6 +393,12 @@ impl Session<'_> {
         let mut words = Vec::new();
         if report.target != BUILT_IN {
             words.extend(["--impl".to_owned(), report.target.clone()]);
+        }
+        if let (Some(format), Some(_)) = (&self.global.format, &self.global.variant) {
+            words.extend(["--format".to_owned(), format.clone()]);
+        }
+        if let Some(variant) = &self.global.variant {
+            words.extend(["--variant".to_owned(), variant.clone()]);
         }
         if let Some(spec) = &self.global.spec {
             words.extend(["--spec".to_owned(), spec.display().to_string()]);

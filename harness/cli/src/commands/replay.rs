@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use harness_codec::decode;
+use harness_protocol::scenario::Step;
 use harness_protocol::{Vector, exit};
 use harness_runner::{CaseResult, Outcome, RunOptions, run_one};
 
@@ -34,7 +35,7 @@ pub(crate) struct Options {
 
 /// Replays the vector; 1 when the answer is not the expected one.
 pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
-    let spec = formats::spec(global)?;
+    let spec = formats::spec_of_vector(global, &options.case)?;
     let readings = formats::readings(global);
     let vectors = match &options.vectors {
         Some(folder) => frozen(folder)?,
@@ -60,8 +61,13 @@ pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
         outln!("{}", serde_json::json!({"vector": vector, "result": result}));
     } else {
         let format = spec.under(&readings)?;
-        let decoded = decode(&format, &vector.bytes.0);
-        out!("{}", dump::text(&format, &decoded, &vector.bytes.0, &vector.id, false));
+        if vector.steps.is_empty() {
+            let decoded = decode(&format, &vector.bytes.0);
+            out!("{}", dump::text(&format, &decoded, &vector.bytes.0, &vector.id, false));
+        } else {
+            outln!("{}", vector.id);
+            steps(vector, &result);
+        }
         print(vector, &result);
     }
     Ok(match result.outcome {
@@ -69,6 +75,37 @@ pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
         Outcome::Skip => exit::NOTHING_RAN,
         _ => exit::NONCONFORMANT,
     })
+}
+
+/// The steps of a scenario with what is expected of each and what came of it; files by their size.
+fn steps(vector: &Vector, result: &CaseResult) {
+    let answers = result.got.as_ref().map(|reply| reply.steps.as_slice()).unwrap_or_default();
+    for (number, step) in vector.steps.iter().enumerate() {
+        outln!("{:>3}  {}", number + 1, in_words(&step.step));
+        let expect = serde_json::to_string(&step.expect).unwrap_or_default();
+        outln!("     {} {expect}", style::dim("expected"));
+        if let Some(answer) = answers.get(number) {
+            let answer = serde_json::to_string(answer).unwrap_or_default();
+            outln!("     {} {answer}", style::dim("answered"));
+        }
+    }
+}
+
+fn in_words(step: &Step) -> String {
+    let file = |bytes: &Option<harness_protocol::HexBytes>| {
+        bytes.as_ref().map_or_else(String::new, |b| format!(", {} bytes written before", b.0.len()))
+    };
+    match step {
+        Step::Load { path, bytes, handle } => format!("load {path} as `{handle}`{}", file(bytes)),
+        Step::Reload { path, bytes, handle } => {
+            format!("reload {path} as `{handle}`{}", file(bytes))
+        }
+        Step::Unload { path } => format!("unload {path}"),
+        Step::Release { handle } => format!("release `{handle}`"),
+        Step::Resolve { symbol } => format!("resolve {symbol}"),
+        Step::Find { handle, symbol } => format!("find {symbol} in `{handle}`"),
+        Step::Call { handle, call } => format!("call {} of `{handle}`", call.function),
+    }
 }
 
 fn print(vector: &Vector, result: &CaseResult) {

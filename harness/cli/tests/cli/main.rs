@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod commands;
+mod formats;
 mod implementations;
 #[cfg(target_arch = "x86_64")]
 mod real;
