@@ -200,7 +200,7 @@ impl Linked {
     /// `None` for images over [`MAX_IMAGE`] bytes.
     ///
     /// # Errors
-    /// The first relocation, in the order of the file, whose symbol nobody defines; if there is none, the first
+    /// The relocation with the lowest offset in the file whose symbol nobody defines; if there is none, the one
     /// whose value does not fit.
     pub fn relocated(
         &self,
@@ -233,17 +233,21 @@ impl Linked {
         slot: impl Fn(usize) -> u64,
     ) -> Result<Vec<Write>, Unlinkable> {
         let mut writes = Vec::new();
-        let mut misfit = None;
+        let (mut undefined, mut misfit) = (None, None);
+        let first =
+            |known: Option<u64>, record: u64| Some(known.map_or(record, |known| known.min(record)));
         for patch in &self.patches {
             let Some(kind) = format.relocations.get(patch.kind) else { continue };
             if kind.calc.terms.is_empty() {
                 continue;
             }
-            let address = self.address(patch.symbol, imports);
-            let symbol = address.ok_or(Unlinkable::Undefined(patch.record))?.at(bases);
-            let value = patch.value(&kind.calc, bases, symbol, slot(patch.symbol));
+            let Some(address) = self.address(patch.symbol, imports) else {
+                undefined = first(undefined, patch.record);
+                continue;
+            };
+            let value = patch.value(&kind.calc, bases, address.at(bases), slot(patch.symbol));
             if !fits(kind, value) {
-                misfit = misfit.or(Some(Unlinkable::OutOfRange(patch.record)));
+                misfit = first(misfit, patch.record);
             }
             writes.push(Write {
                 image: patch.image,
@@ -252,7 +256,8 @@ impl Linked {
                 value,
             });
         }
-        misfit.map_or(Ok(writes), Err)
+        let undefined = undefined.map(Unlinkable::Undefined);
+        undefined.or(misfit.map(Unlinkable::OutOfRange)).map_or(Ok(writes), Err)
     }
 }
 

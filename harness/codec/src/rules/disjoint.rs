@@ -1,4 +1,5 @@
-//! `disjoint`: elements of one parent do not overlap.
+//! `disjoint`: elements of one parent do not overlap. Those of a region are siblings even when they lie in
+//! several lists, as relocations of several sections do.
 
 use std::collections::BTreeMap;
 
@@ -22,8 +23,8 @@ pub(super) fn check(
         let values = [start, length].map(|operand| context.operand(operand, element.stack));
         let [Some(start), Some(length)] = values else { return };
         sink.exercise();
-        let parent =
-            element.steps.split_last().map(|(_, parent)| parent.to_vec()).unwrap_or_default();
+        let parent = element.steps.split_last().filter(|_| !each.path.is_empty());
+        let parent = parent.map(|(_, parent)| parent.to_vec()).unwrap_or_default();
         let end = u128::from(start).saturating_add(u128::from(length));
         families.entry(parent).or_default().push((
             u128::from(start),
