@@ -1,17 +1,28 @@
 //! Loading an SMF module, beside what the system's dynamic linker does with an equivalent shared object.
 //!
-//! Both have 10,000 functions under the same names and a table with the address of each. `dlopen` is measured
-//! with an object that may be interposed, as `cc -shared` makes it, and with one whose own definitions are
-//! bound (`-Bsymbolic`), which spares it a lookup for each relocation. Both sides start from a file that
-//! is in the page cache, look every function up, and unload.
+//! `cargo bench -p reference-loader --bench loading [-- PART-OF-A-NAME]`
+//!
+//! Both have 10,000 functions of 6 bytes under the same names of 21 bytes, all exported, and a table with the
+//! address of each, so that there are 10,000 relocations by 10,000 symbols. Both start from a file that is in
+//! the page cache, and both unload what they loaded, which is part of the time.
+//!
+//! - `dlopen` is measured with an object as `cc -shared` makes it, whose functions may be interposed: it looks
+//!   up a name for each relocation. SMF has no interposition: a defined symbol is the module's own.
+//! - `dlopen, symbolic` is the harder comparison: with `-Bsymbolic` the static linker has done those lookups,
+//!   and what is left are 10,000 additions, while SMF still reads symbols and checks all names.
+//!
+//! `dlopen` checks neither bounds nor names nor hashes; SMF checks everything, on every load.
+//!
+//! The contenders take turns, so that whatever else the machine does hits all of them; the ratios are those
+//! of the medians and of the shortest times.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on fails")]
 
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW, Symbol};
 use reference_loader::smf::{Module, no_imports, validate};
 use tempfile::TempDir;
@@ -23,6 +34,9 @@ mod encode;
 use encode::*;
 
 const NAMES: usize = 10_000;
+
+/// How often each contender runs.
+const ROUNDS: usize = 500;
 
 fn name(index: usize) -> String {
     format!("module_function_{index:05}")
@@ -99,6 +113,8 @@ struct Files {
     _folder: TempDir,
     smf: PathBuf,
     so: PathBuf,
+    /// The same once more.
+    copy: PathBuf,
     symbolic: PathBuf,
 }
 
@@ -109,74 +125,100 @@ impl Files {
         std::fs::write(&smf, module()).unwrap();
         let so = shared_object(folder.path(), "-Wl,-z,now");
         let symbolic = shared_object(folder.path(), "-Wl,-Bsymbolic");
-        Self { _folder: folder, smf, so, symbolic }
+        let copy = folder.path().join("copy.so");
+        std::fs::copy(&so, &copy).unwrap();
+        Self { _folder: folder, smf, so, copy, symbolic }
     }
 }
 
-fn loading(c: &mut Criterion) {
-    let (files, names) = (Files::new(), Names::new());
-    let mut group = c.benchmark_group("load-10000");
-    group.throughput(Throughput::Elements(NAMES as u64)).sample_size(30);
-    let load = || Module::load_file(&files.smf, &no_imports).unwrap();
-    group.bench_function("smf", |b| b.iter(load));
-    group.bench_function("smf-and-look-up", |b| {
-        b.iter(|| {
-            let module = load();
-            for name in &names.plain {
-                black_box(module.symbol(name).unwrap());
-            }
-        });
-    });
-    for (label, path) in [("dlopen", &files.so), ("dlopen-symbolic", &files.symbolic)] {
-        group.bench_function(label, |b| b.iter(|| open(path)));
-        group.bench_function(format!("{label}-and-dlsym"), |b| {
-            b.iter(|| {
-                let library = open(path);
-                for name in &names.terminated {
-                    black_box(dlsym(&library, name));
-                }
-            });
-        });
+type Contender<'a> = (&'static str, Box<dyn FnMut() + 'a>);
+
+/// Loads, and unloads; looks all `names` up in between.
+fn smf<'a>(path: &'a Path, names: &'a [String]) -> Box<dyn FnMut() + 'a> {
+    Box::new(move || {
+        let module = Module::load_file(path, &no_imports).unwrap();
+        names.iter().for_each(|name| _ = black_box(module.symbol(name).unwrap()));
+    })
+}
+
+/// As [`smf`].
+fn system<'a>(path: &'a Path, names: &'a [Vec<u8>]) -> Box<dyn FnMut() + 'a> {
+    Box::new(move || {
+        let library = open(path);
+        names.iter().for_each(|name| _ = black_box(dlsym(&library, name)));
+    })
+}
+
+/// Order of lookup that no cache foresees.
+fn scattered() -> impl Iterator<Item = usize> {
+    (0..NAMES).map(|index| index * 7919 % NAMES)
+}
+
+/// Median and minimum of each contender's times, in turns.
+fn race(contenders: &mut [Contender<'_>]) -> Vec<(Duration, Duration)> {
+    let mut times = vec![Vec::with_capacity(ROUNDS); contenders.len()];
+    for _ in 0..ROUNDS {
+        for ((_, run), times) in contenders.iter_mut().zip(&mut times) {
+            let start = Instant::now();
+            run();
+            times.push(start.elapsed());
+        }
     }
-    group.finish();
+    let summary = |mut times: Vec<Duration>| {
+        times.sort_unstable();
+        (times[times.len() / 2], times[0])
+    };
+    times.into_iter().map(summary).collect()
 }
 
-/// What a load consists of.
-fn parts(c: &mut Criterion) {
-    let bytes = module();
-    let mut group = c.benchmark_group("parts-10000");
-    group.throughput(Throughput::Elements(NAMES as u64)).sample_size(30);
-    group.bench_function("validate", |b| b.iter(|| validate(black_box(&bytes)).unwrap().symbols()));
-    group.bench_function("load-from-memory", |b| {
-        b.iter(|| Module::load(black_box(&bytes), &no_imports).unwrap());
-    });
-    group.finish();
+/// What is divided by what.
+const RATIOS: [(&str, &str); 6] = [
+    ("load", "dlopen + dlsym"),
+    ("load + look up", "dlopen + dlsym"),
+    ("load", "dlopen"),
+    ("load + look up", "dlopen + dlsym, symbolic"),
+    ("load", "dlopen, symbolic"),
+    ("look up", "dlsym"),
+];
+
+fn report(names: &[&str], times: &[(Duration, Duration)]) {
+    println!("{:<56} {:>9} {:>9}", "", "median", "shortest");
+    for (name, (median, shortest)) in names.iter().zip(times) {
+        let micros = |time: &Duration| time.as_secs_f64() * 1e6;
+        println!("{name:<56} {:>6.0} µs {:>6.0} µs", micros(median), micros(shortest));
+    }
+    let of = |wanted: &str| times.get(names.iter().position(|name| *name == wanted)?);
+    for (ours, theirs) in RATIOS {
+        let (Some(a), Some(b)) = (of(ours), of(theirs)) else { continue };
+        let ratio = |a: Duration, b: Duration| a.as_secs_f64() / b.as_secs_f64();
+        let ratios = (ratio(a.0, b.0), ratio(a.1, b.1));
+        println!("{:<56} {:>9.2} {:>9.2}", format!("({ours}) / ({theirs})"), ratios.0, ratios.1);
+    }
 }
 
-fn lookup(c: &mut Criterion) {
-    let (files, names) = (Files::new(), Names::new());
+fn main() {
+    let (files, names, bytes) = (Files::new(), Names::new(), module());
     let module = Module::load_file(&files.smf, &no_imports).unwrap();
-    let library = open(&files.so);
-    // In an order that no cache foresees.
-    let order: Vec<usize> = (0..NAMES).map(|index| index * 7919 % NAMES).collect();
-    let mut group = c.benchmark_group("lookup-10000");
-    group.throughput(Throughput::Elements(NAMES as u64)).sample_size(50);
-    group.bench_function("smf", |b| {
-        b.iter(|| {
-            for index in &order {
-                black_box(module.symbol(&names.plain[*index]));
-            }
-        });
-    });
-    group.bench_function("dlsym", |b| {
-        b.iter(|| {
-            for index in &order {
-                black_box(dlsym(&library, &names.terminated[*index]));
-            }
-        });
-    });
-    group.finish();
+    // A second copy: `dlopen` of what is open already only counts.
+    let library = open(&files.copy);
+    let look_up = |at: usize| _ = black_box(module.symbol(&names.plain[at]));
+    let look_up_there = |at: usize| _ = black_box(dlsym(&library, &names.terminated[at]));
+    let mut contenders: Vec<Contender<'_>> = vec![
+        ("validate", Box::new(|| _ = black_box(validate(&bytes).unwrap()))),
+        ("load from memory", Box::new(|| drop(Module::load(&bytes, &no_imports).unwrap()))),
+        ("load", smf(&files.smf, &[])),
+        ("load + look up", smf(&files.smf, &names.plain)),
+        ("dlopen", system(&files.so, &[])),
+        ("dlopen + dlsym", system(&files.so, &names.terminated)),
+        ("dlopen, symbolic", system(&files.symbolic, &[])),
+        ("dlopen + dlsym, symbolic", system(&files.symbolic, &names.terminated)),
+        ("look up", Box::new(|| scattered().for_each(look_up))),
+        ("dlsym", Box::new(|| scattered().for_each(look_up_there))),
+    ];
+    // `cargo bench` adds an option of its own.
+    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    contenders.retain(|(name, _)| wanted.as_ref().is_none_or(|wanted| name.contains(wanted)));
+    let times = race(&mut contenders);
+    let names: Vec<_> = contenders.iter().map(|(name, _)| *name).collect();
+    report(&names, &times);
 }
-
-criterion_group!(benches, loading, parts, lookup);
-criterion_main!(benches);
