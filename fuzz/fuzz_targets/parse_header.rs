@@ -3,8 +3,8 @@
 
 #[cfg(fuzzing)]
 libfuzzer_sys::fuzz_target!(
-    init: harness_fuzz::dictionary::start_with_dictionary(),
-    |file: &[u8]| harness_fuzz::agreement::header(file)
+    init: harness_fuzz::dictionary::start_with_dictionary("scp"),
+    |file: &[u8]| harness_fuzz::agreement::scp::header(file)
 );
 
 #[cfg(not(fuzzing))]

@@ -3,8 +3,8 @@
 
 #[cfg(fuzzing)]
 libfuzzer_sys::fuzz_target!(
-    init: harness_fuzz::dictionary::start_with_dictionary(),
-    |file: &[u8]| harness_fuzz::agreement::file_and_repaired(file)
+    init: harness_fuzz::dictionary::start_with_dictionary("scp"),
+    |file: &[u8]| harness_fuzz::agreement::scp::file_and_repaired(file)
 );
 
 #[cfg(not(fuzzing))]

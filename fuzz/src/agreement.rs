@@ -1,348 +1,58 @@
 //! The reference loader and the spec codec see every file alike.
 //!
 //! The two were written from the same document by different means and share no decoding code: where they
-//! differ, one of them is wrong or the document has a gap.
+//! differ, one of them is wrong or the document has a gap. What all formats have in common is here.
+
+pub mod scp;
+pub mod smf;
 
 use blobspec::Format;
-use harness_codec::{Decoded, Model, Verdict, decode, model_json};
-use reference_loader::{Error, File, Header};
+use blobspec::format::Check;
+use harness_codec::{Decoded, Draft, Item, Verdict, decode, encode};
 
-use crate::{SCP, rule_coverage};
+/// Why the hand-written loader refuses a file.
+pub(crate) struct Refusal {
+    pub(crate) stage: Option<&'static str>,
+    pub(crate) rule: Option<&'static str>,
+    pub(crate) offset: Option<u64>,
+    /// In its own words.
+    pub(crate) message: String,
+}
 
-/// Checks the header alone: the same fields, or the same first violation among the rules about it.
+/// Checks that the codec refuses the file for the same reason.
 ///
 /// # Panics
-/// When the two readings differ.
-pub fn header(file: &[u8]) {
-    let decoded = decode(&SCP, file);
-    rule_coverage::record(&decoded);
-    same_header(&decoded, file);
-}
-
-fn same_header(decoded: &Decoded, file: &[u8]) {
-    match (Header::parse(file), decoded.model.regions.first()) {
-        (Ok(header), Some(region)) => {
-            let fields: Vec<u64> =
-                region.node.children().iter().filter_map(harness_codec::Node::number).collect();
-            let theirs = [
-                u64::from(header.version_major),
-                u64::from(header.version_minor),
-                u64::from(header.header_size),
-                header.code_blob_size,
-                u64::from(header.architecture),
-                u64::from(header.calling_convention),
-                u64::from(header.flags),
-                u64::from(header.checksum),
-            ];
-            assert_eq!(theirs.as_slice(), fields, "fields of the header differ");
-        }
-        (Err(error), _) => same_rejection(&error, decoded),
-        (Ok(header), None) => {
-            panic!("the loader reads {header:?}, the codec {:?}", decoded.verdict)
-        }
-    }
-}
-
-/// Checks `file` as it is and, since almost every mutated file has a wrong checksum, once more with the
-/// checksum repaired: else the rules behind the checksum would hardly ever be compared.
-///
-/// # Panics
-/// When the two readings differ.
-pub fn file_and_repaired(file: &[u8]) {
-    whole_file(file);
-    if let Some(repaired) = with_right_checksum(file) {
-        whole_file(&repaired);
-    }
-}
-
-/// Checks one file: the same verdict by the same rule at the same offset, or the same model and spans.
-///
-/// # Panics
-/// When the two readings differ.
-pub fn whole_file(file: &[u8]) {
-    let decoded = decode(&SCP, file);
-    rule_coverage::record(&decoded);
-    same_file(&SCP, &decoded, file);
-}
-
-fn same_file(format: &Format, decoded: &Decoded, file: &[u8]) {
-    match reference_loader::validate(file) {
-        Ok(theirs) => {
-            assert_eq!(
-                decoded.verdict,
-                Verdict::Valid,
-                "the loader accepts what the codec rejects"
-            );
-            same_spans(&theirs, &decoded.model, file);
-            if let Some(model) = reference_loader::model(&theirs) {
-                assert_eq!(model, model_json(format, &decoded.model, file), "the models differ");
-            }
-        }
-        Err(error) => same_rejection(&error, decoded),
-    }
-}
-
-fn same_rejection(error: &Error, decoded: &Decoded) {
+/// When it does not.
+pub(crate) fn same_refusal(theirs: &Refusal, decoded: &Decoded) {
     let Verdict::Rejected { stage, rule, offset, .. } = &decoded.verdict else {
-        panic!("the loader rejects what the codec accepts: {error}");
+        panic!("the loader rejects what the codec accepts: {}", theirs.message);
     };
-    let theirs = (
-        error.rule().map(reference_loader::Rule::id),
-        error.offset(),
-        error.stage().map(|s| s.name()),
-    );
     assert_eq!(
-        theirs,
+        (theirs.rule, theirs.offset, theirs.stage),
         (Some(rule.as_str()), Some(*offset), Some(stage.name())),
         "the verdicts differ"
     );
 }
 
-/// Every table entry starts at the same byte, and slack and code are the same stretches.
-fn same_spans(theirs: &File<'_>, model: &Model, file: &[u8]) {
-    let region = |name: &str| {
-        let index = SCP.region(name).unwrap_or_else(|| panic!("no region {name}"));
-        &model.regions[index].node
-    };
-    let starts = |name: &str| {
-        region(name).children().iter().map(|node| node.span.offset()).collect::<Vec<_>>()
-    };
-    assert_eq!(
-        theirs.functions().map(|entry| entry.offset).collect::<Vec<_>>(),
-        starts("functions")
-    );
-    assert_eq!(theirs.types().map(|entry| entry.offset).collect::<Vec<_>>(), starts("types"));
-    assert_eq!(
-        theirs.dependencies().map(|entry| entry.offset).collect::<Vec<_>>(),
-        starts("dependencies")
-    );
-    let place = |bytes: &[u8]| {
-        let start = bytes.as_ptr().addr() - file.as_ptr().addr();
-        start..start + bytes.len()
-    };
-    assert_eq!(place(theirs.slack()), region("slack").span.range(), "the slack differs");
-    assert_eq!(place(theirs.code()), region("code").span.range(), "the code differs");
+/// Checks that the codec accepts the file too.
+///
+/// # Panics
+/// When it does not.
+pub(crate) fn accepted(decoded: &Decoded) {
+    assert_eq!(decoded.verdict, Verdict::Valid, "the loader accepts what the codec rejects");
 }
 
-/// `file` with the checksum that the spec asks for; `None` when it does not decode that far.
+/// `file` with the checksums, hashes and counts that the rules of `format` ask for: almost no mutated file has
+/// the right ones, and would be refused for that alone. `None` when it does not decode that far.
 #[must_use]
-pub fn with_right_checksum(file: &[u8]) -> Option<Vec<u8>> {
-    let decoded = decode(&SCP, file);
-    let draft = harness_codec::Draft::pinned(&SCP, &decoded.model, file)?;
-    let target =
-        SCP.rules.iter().find(|rule| rule.id == "SCP-HEADER-CHECKSUM").map(|rule| &rule.check)?;
-    let blobspec::format::Check::Derived { target } = target else { return None };
-    let site = draft.sites(target).into_iter().next()?;
-    let draft = draft.with(&site, harness_codec::Item::Derived)?;
-    harness_codec::encode(&SCP, &draft).ok().map(|encoded| encoded.bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-
-    use blobspec::format::{Check, Rule};
-    use blobspec::{Readings, Spec};
-    use harness_codec::{Span, Violation};
-    use harness_generate::Suite;
-
-    use super::*;
-
-    fn spec() -> Spec {
-        blobspec::builtin("scp").unwrap().unwrap()
-    }
-
-    fn suite() -> Suite {
-        harness_generate::generate(&spec(), &Readings::new()).unwrap()
-    }
-
-    /// Whether a property holds, as libFuzzer would see it.
-    fn holds(property: impl FnOnce()) -> bool {
-        catch_unwind(AssertUnwindSafe(property)).is_ok()
-    }
-
-    #[test]
-    fn every_vector_is_seen_alike() {
-        for vector in &suite().vectors {
-            let seen = holds(|| {
-                header(&vector.bytes.0);
-                file_and_repaired(&vector.bytes.0);
-            });
-            assert!(seen, "{} ({})", vector.id, vector.edit);
+pub fn repaired(format: &Format, file: &[u8]) -> Option<Vec<u8>> {
+    let decoded = decode(format, file);
+    let mut draft = Draft::pinned(format, &decoded.model, file)?;
+    for rule in format.rules.iter().filter(|rule| rule.active) {
+        let Check::Derived { target } = &rule.check else { continue };
+        for site in draft.sites(target) {
+            *draft.get_mut(&site)? = Item::Derived;
         }
     }
-
-    #[test]
-    fn mutated_vectors_are_seen_alike() {
-        let suite = suite();
-        let mut random = 0x9e37_79b9_7f4a_7c15_u64; // xorshift: the same files in every run
-        let mut next = move || {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            random
-        };
-        let small = suite.vectors.iter().filter(|vector| (1..2000).contains(&vector.bytes.0.len()));
-        for vector in small {
-            for _ in 0..20 {
-                let mut file = vector.bytes.0.clone();
-                for _ in 0..=next() % 3 {
-                    let at = usize::try_from(next()).unwrap() % file.len();
-                    file[at] = [0, 1, 0x7f, 0x80, 0xff, next().to_le_bytes()[0]]
-                        [usize::try_from(next() % 6).unwrap()];
-                }
-                let seen = holds(|| file_and_repaired(&file));
-                assert!(seen, "{} as {file:02x?}", vector.id);
-            }
-        }
-    }
-
-    // The rest plants differences: a property that cannot fail shows nothing by holding.
-
-    #[test]
-    fn a_codec_that_lacks_any_one_rule_is_noticed() {
-        let suite = suite();
-        let mut missed = Vec::new();
-        // A mapping is not seen in the file, and where bytes do not decode there is nothing to go on with.
-        let can_be_off = |rule: &&Rule| {
-            rule.active && !matches!(rule.check, Check::Mapping { .. } | Check::Bounds { .. })
-        };
-        for rule in SCP.rules.iter().filter(can_be_off) {
-            let mut format = SCP.clone();
-            format.rules.iter_mut().filter(|known| known.id == rule.id).for_each(|known| {
-                known.active = false;
-            });
-            let breaks = |vector: &&harness_protocol::Vector| {
-                vector.expect.rule.as_deref() == Some(rule.id.as_str())
-            };
-            let noticed = suite.vectors.iter().filter(breaks).any(|vector| {
-                let file = &vector.bytes.0;
-                !holds(|| same_file(&format, &decode(&format, file), file))
-            });
-            if !noticed {
-                missed.push(rule.id.as_str());
-            }
-        }
-        assert!(missed.is_empty(), "{missed:?}");
-    }
-
-    #[test]
-    fn a_codec_that_reads_the_document_otherwise_is_noticed() {
-        let (spec, suite) = (spec(), suite());
-        let mut noticed = Vec::new();
-        for (choice, known) in spec.choices() {
-            for reading in known.readings.keys() {
-                if Some(reading.as_str()) == spec.default_reading(choice) {
-                    continue;
-                }
-                let readings = Readings::from([(choice.to_owned(), reading.clone())]);
-                let format = spec.under(&readings).unwrap();
-                let differs = suite.vectors.iter().any(|vector| {
-                    let file = &vector.bytes.0;
-                    !holds(|| same_file(&format, &decode(&format, file), file))
-                });
-                assert!(differs, "{choice}: {reading}");
-                noticed.push(choice);
-            }
-        }
-        assert!(noticed.contains(&"scp.flag-bits"), "{noticed:?}");
-        assert!(noticed.len() > 10, "{noticed:?}");
-    }
-
-    /// The first vector that the codec rejects, decoded.
-    fn rejected(suite: &Suite) -> (&[u8], Decoded) {
-        let vector = suite.vectors.iter().find(|vector| vector.expect.rule.is_some()).unwrap();
-        (&vector.bytes.0, decode(&SCP, &vector.bytes.0))
-    }
-
-    #[test]
-    fn another_verdict_is_noticed() {
-        let suite = suite();
-        let (file, honest) = rejected(&suite);
-        assert!(holds(|| same_file(&SCP, &honest, file)));
-        let with = |change: fn(Verdict) -> Verdict| Decoded {
-            verdict: change(honest.verdict.clone()),
-            ..honest.clone()
-        };
-        let doctored = [
-            with(|_| Verdict::Valid),
-            with(|verdict| match verdict {
-                Verdict::Rejected { stage, rule, offset, detail } => {
-                    Verdict::Rejected { stage, rule, offset: offset + 1, detail }
-                }
-                Verdict::Valid => verdict,
-            }),
-            with(|verdict| match verdict {
-                Verdict::Rejected { stage, offset, detail, .. } => {
-                    Verdict::Rejected { stage, rule: "SCP-STR-UTF8".into(), offset, detail }
-                }
-                Verdict::Valid => verdict,
-            }),
-            with(|verdict| match verdict {
-                Verdict::Rejected { rule, offset, detail, .. } => Verdict::Rejected {
-                    stage: blobspec::format::Stage::Unmappable,
-                    rule,
-                    offset,
-                    detail,
-                },
-                Verdict::Valid => verdict,
-            }),
-        ];
-        for decoded in doctored {
-            assert_ne!(decoded.verdict, honest.verdict);
-            assert!(!holds(|| same_file(&SCP, &decoded, file)), "{:?}", decoded.verdict);
-        }
-    }
-
-    #[test]
-    fn another_rejection_of_a_valid_file_is_noticed() {
-        let suite = suite();
-        let file = &suite.vectors[0].bytes.0;
-        let honest = decode(&SCP, file);
-        assert_eq!(honest.verdict, Verdict::Valid);
-        let violation = Violation { rule: 0, offset: 0, detail: String::new() };
-        let verdict = rejected(&suite).1.verdict;
-        let decoded = Decoded { verdict, violations: vec![violation], ..honest };
-        assert!(!holds(|| same_file(&SCP, &decoded, file)));
-    }
-
-    #[test]
-    fn other_spans_are_noticed_in_every_region() {
-        let suite = suite();
-        let file = &suite.vectors[0].bytes.0;
-        let honest = decode(&SCP, file);
-        assert!(holds(|| same_file(&SCP, &honest, file)));
-        for name in ["functions", "types", "dependencies", "slack", "code"] {
-            let mut decoded = honest.clone();
-            let node = &mut decoded.model.regions[SCP.region(name).unwrap()].node;
-            let node = match &mut node.value {
-                harness_codec::Value::List(elements) => elements.last_mut().unwrap(),
-                _ => node,
-            };
-            node.span = Span { start: node.span.start - 1, ..node.span };
-            assert!(!holds(|| same_file(&SCP, &decoded, file)), "{name}");
-        }
-    }
-
-    #[test]
-    fn another_value_of_any_header_field_is_noticed() {
-        let suite = suite();
-        let file = &suite.vectors[0].bytes.0;
-        let honest = decode(&SCP, file);
-        assert!(holds(|| same_header(&honest, file)));
-        let fields = honest.model.regions[0].node.children().len();
-        let mut changed = 0;
-        for field in 0..fields {
-            let mut decoded = honest.clone();
-            let harness_codec::Value::Record(nodes) = &mut decoded.model.regions[0].node.value
-            else {
-                panic!("the header is no record");
-            };
-            let harness_codec::Value::Uint(value) = &mut nodes[field].value else { continue };
-            *value ^= 1;
-            changed += 1;
-            assert!(!holds(|| same_header(&decoded, file)), "field {field}");
-        }
-        assert_eq!(changed, 8);
-    }
+    encode(format, &draft).ok().map(|encoded| encoded.bytes)
 }

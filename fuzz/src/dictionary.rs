@@ -6,12 +6,14 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-/// Replaces this process by the same program with `-dict=` of the committed dictionary. Returns when the
-/// command line already names a dictionary or there is none to name, such as on another machine.
-pub fn start_with_dictionary() {
-    let dictionary = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/dict/scp.dict"));
+/// Replaces this process by the same program with `-dict=` of the committed dictionary of `format`. Returns
+/// when the command line already names a dictionary or there is none to name, such as on another machine.
+pub fn start_with_dictionary(format: &str) {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/dict"));
+    let dictionary = folder.join(format).with_extension("dict");
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let (Some(flag), Ok(program)) = (missing_flag(&arguments, dictionary), std::env::current_exe())
+    let (Some(flag), Ok(program)) =
+        (missing_flag(&arguments, &dictionary), std::env::current_exe())
     else {
         return;
     };

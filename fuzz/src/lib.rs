@@ -3,11 +3,21 @@
 //! A target below `fuzz_targets/` is glue of a few lines; everything that can be wrong is here, and runs on
 //! the committed corpora in plain `cargo test`. A property panics when it does not hold.
 //!
-//! **These programs feed hostile bytes to loaders.** They parse and validate; they execute nothing.
+//! **These programs feed hostile bytes to loaders.** They parse, validate, relocate and map; they execute
+//! nothing.
 
 pub mod agreement;
 pub mod dictionary;
+pub mod limits;
+pub mod linking;
+pub mod loading;
+pub mod memory;
+pub mod module_file;
+pub mod registry_ops;
+pub mod relocate;
 pub mod rule_coverage;
+#[cfg(test)]
+mod testing;
 
 use std::sync::LazyLock;
 
@@ -17,18 +27,33 @@ use blobspec::Format;
 pub type Property = fn(&[u8]);
 
 /// Every fuzz target with the property that it checks. Each has a corpus of its name.
-pub const TARGETS: &[(&str, Property)] =
-    &[("parse_header", agreement::header), ("parse_tables", agreement::file_and_repaired)];
+pub const TARGETS: &[(&str, Property)] = &[
+    ("parse_header", agreement::scp::header),
+    ("parse_tables", agreement::scp::file_and_repaired),
+    ("load_smf", agreement::smf::file_and_repaired),
+    ("relocate", relocate::drawn_module),
+    ("registry_ops", registry_ops::drawn_steps),
+];
 
 /// The SCP format at its default readings.
 ///
 /// # Panics
 /// When the built-in spec does not load: then nothing can be fuzzed.
-pub static SCP: LazyLock<Format> = LazyLock::new(|| match blobspec::builtin("scp") {
-    Some(Ok(spec)) => spec.format().clone(),
-    Some(Err(error)) => panic!("{error}"),
-    None => panic!("there is no built-in spec `scp`"),
-});
+pub static SCP: LazyLock<Format> = LazyLock::new(|| builtin("scp"));
+
+/// The SMF format at its default readings.
+///
+/// # Panics
+/// When the built-in spec does not load: then nothing can be fuzzed.
+pub static SMF: LazyLock<Format> = LazyLock::new(|| builtin("smf"));
+
+fn builtin(id: &str) -> Format {
+    match blobspec::builtin(id) {
+        Some(Ok(spec)) => spec.format().clone(),
+        Some(Err(error)) => panic!("{error}"),
+        None => panic!("there is no built-in spec `{id}`"),
+    }
+}
 
 /// What a target does when it was built without cargo-fuzz: it says how to run it.
 pub fn not_a_fuzzer(target: &str) -> ! {

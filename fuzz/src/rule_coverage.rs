@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn all_built_in_rules_have_a_slot_of_their_own() {
-        assert!(SCP.rules.len() <= SLOTS);
+        assert!(SCP.rules.len() <= SLOTS && crate::SMF.rules.len() <= SLOTS);
     }
 
     #[test]
