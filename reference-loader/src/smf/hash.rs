@@ -4,8 +4,16 @@
 #[inline]
 #[must_use]
 pub fn fnv1a(name: &[u8]) -> u32 {
-    name.iter()
-        .fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+    hash_and_bits(name).0
+}
+
+/// [`fnv1a`] of `name`, and the bits that are set in any of its bytes: without the highest, it is ASCII. One
+/// loop for both, as the multiplications leave the processor time for it.
+#[inline]
+pub(super) fn hash_and_bits(name: &[u8]) -> (u32, u8) {
+    name.iter().fold((0x811c_9dc5, 0), |(hash, bits): (u32, u8), byte| {
+        ((hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193), bits | byte)
+    })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use super::{Findings, fits};
 use crate::smf::file::File;
-use crate::smf::hash::fnv1a;
+use crate::smf::hash::hash_and_bits;
 use crate::smf::layout::Layout;
 use crate::smf::names::{NameFault, Names};
 use crate::smf::rule::Rule;
@@ -26,9 +26,10 @@ fn name(symbol: &Symbol, names: &Names<'_>, findings: &mut Findings) {
             return findings.report(Rule::SymbolNameLength, symbol.name_at());
         }
     };
-    let text = name.is_ascii() || std::str::from_utf8(name).is_ok();
+    let (hash, bits) = hash_and_bits(name);
+    let text = bits.is_ascii() || std::str::from_utf8(name).is_ok();
     findings.require(text, Rule::SymbolNameUtf8, symbol.name_at());
-    findings.require(fnv1a(name) == symbol.name_hash, Rule::SymbolHash, symbol.hash_at());
+    findings.require(hash == symbol.name_hash, Rule::SymbolHash, symbol.hash_at());
 }
 
 #[inline]
