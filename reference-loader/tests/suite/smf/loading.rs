@@ -230,6 +230,30 @@ fn symbols_are_found_by_name() {
 }
 
 #[test]
+fn neighbours_in_the_string_table_are_not_one_name() {
+    let module = load(&full());
+    for name in ["main", "helper", "table", "counter", "Point"] {
+        assert!(module.symbol(name).is_some(), "{name}");
+        for other in [format!("{name}\0"), format!("{name}s"), name[1..].to_owned()] {
+            assert_eq!(module.symbol(&other), None, "{other:?}");
+        }
+    }
+    assert_eq!(module.symbol("main\0helper"), None);
+}
+
+#[test]
+fn the_first_lookups_may_come_from_several_threads() {
+    let module = load(&full());
+    let code = module.code().base;
+    std::thread::scope(|scope| {
+        let found = [(); 8].map(|()| scope.spawn(|| module.symbol("helper")));
+        for thread in found {
+            assert_eq!(thread.join().unwrap(), Some(code + 16));
+        }
+    });
+}
+
+#[test]
 fn a_name_may_be_local_first_and_exported_later() {
     let mut file = full();
     file.symbols.push(symbol("helper", FUNCTION, GLOBAL, 32, 1));
