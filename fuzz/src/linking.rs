@@ -1,7 +1,7 @@
 //! SMF modules in memory, computed: what the reference loader makes of the code is what the spec's formulas
 //! say, wherever a module lies.
 //!
-//! [`expected`] is put together from the codec's reading (layouts, symbols, formulas); only the order of slots
+//! `expected` is put together from the codec's reading (layouts, symbols, formulas); only the order of slots
 //! and stubs, which is for the loader to choose, is taken from the loader's documentation.
 
 use std::collections::HashSet;
@@ -48,7 +48,7 @@ pub fn same_everywhere(decoded: &Decoded, bytes: &[u8], file: &File<'_>) {
     let Some(linked) = comparable(decoded, bytes) else { return };
     for places in &PLACES {
         let all = |name: &str| Some(host_symbol(name, places.code));
-        let some = |name: &str| all(name).filter(|_| fnv1a(name.as_bytes()) % 4 != 0);
+        let some = |name: &str| all(name).filter(|_| !fnv1a(name.as_bytes()).is_multiple_of(4));
         same_code(&linked, bytes, file, places, &some);
         same_code(&linked, bytes, file, places, &all);
     }
@@ -242,7 +242,7 @@ fn same_directly(
             assert_eq!(images.first(), Some(&ours.code), "the codec disagrees with itself");
         }
         (Err(Unlinkable::Undefined(record)), Err(ours)) => {
-            assert_eq!(*ours, (Rule::Import, record))
+            assert_eq!(*ours, (Rule::Import, record));
         }
         (Err(Unlinkable::OutOfRange(record)), Err(ours)) if ours.0 == Rule::RelocRange => {
             assert!(record <= ours.1, "the codec finds a later misfit");

@@ -9,7 +9,6 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 pub type Loading = MutexGuard<'static, ()>;
 
 /// Waits until nobody else in this process maps modules.
-#[must_use]
 pub fn loading() -> Loading {
     static LOADING: Mutex<()> = Mutex::new(());
     LOADING.lock().unwrap_or_else(PoisonError::into_inner) // a property that does not hold panics

@@ -1,6 +1,6 @@
 //! Steps drawn from a fuzzer's bytes, worked through with a module registry and with a list of modules.
 //!
-//! The list ([`model`]) knows nothing of mappings or locks: it holds what is loaded in load order, and finds
+//! The list (`model`) knows nothing of mappings or locks: it holds what is loaded in load order, and finds
 //! names in the codec's reading of each file. After every step the registry must answer as it does. No code
 //! is executed.
 

@@ -67,6 +67,7 @@ fn differ_by_what_has_moved(
 }
 
 /// How a relocated place leads to its symbol.
+#[derive(Clone, Copy)]
 enum Way {
     Direct,
     Slot,
