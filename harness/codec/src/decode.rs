@@ -4,13 +4,14 @@
 use blobspec::Format;
 use blobspec::format::{
     ArrayCount, Condition, Content, Count, CountSource, Element, Endian, Extent, Field, FieldType,
-    Operand, Payloads, Region, Scalar, Trailer,
+    Operand, Payloads, Region, Rule, Scalar, Trailer,
 };
 
 use crate::evaluate::Context;
-use crate::limits::{MAX_FILE, MAX_KEPT_PER_RULE};
+use crate::limits::{MAX_FILE, MAX_KEPT_PER_RULE, SHARED_PORTIONS};
 use crate::model::{Model, Node, RegionNode, Span, Value};
 use crate::rules::{self, Sink};
+use crate::shared::{Seen, Shared};
 use crate::violation::{Verdict, Violation};
 
 /// A file, decoded as far as it goes.
@@ -50,10 +51,12 @@ pub fn decode(format: &Format, file: &[u8]) -> Decoded {
     let file = file.get(..MAX_FILE).unwrap_or(file);
     let mut sink = Sink::new(format);
     let gates = rules::gates(format);
-    let model = Decoder { format, file, gates: &gates, model: Model::default() }.run(&mut sink);
+    let mut decoder =
+        Decoder { format, file, gates: &gates, model: Model::default(), shared: Vec::new() };
+    decoder.run(&mut sink);
     let mut work = 0;
     if sink.violations.is_empty() {
-        let context = Context::new(format, file, &model);
+        let context = Context::new(format, file, &decoder.model);
         for (index, rule) in
             format.rules.iter().enumerate().filter(|(_, rule)| rule.active && !rule.gate)
         {
@@ -61,7 +64,14 @@ pub fn decode(format: &Format, file: &[u8]) -> Decoded {
             rules::check(&context, rule, &mut sink);
         }
         work = context.spent();
+        for (index, rule) in
+            format.rules.iter().enumerate().filter(|(_, rule)| rule.active && !rule.gate)
+        {
+            sink.rule = index;
+            decoder.check_shared(rule, &mut sink);
+        }
     }
+    let model = decoder.model;
     let Sink { mut violations, exercised, .. } = sink;
     violations.sort_by_key(|v| (format.rules.get(v.rule).map(|rule| rule.stage), v.rule, v.offset));
     let verdict = Verdict::of(format, &violations);
@@ -81,10 +91,12 @@ struct Decoder<'a> {
     /// For each region the gates that can be checked once it is decoded.
     gates: &'a [Vec<usize>],
     model: Model,
+    /// Records that are checked, but not kept in the model.
+    shared: Vec<Shared>,
 }
 
 impl<'a> Decoder<'a> {
-    fn run(mut self, sink: &mut Sink) -> Model {
+    fn run(&mut self, sink: &mut Sink) {
         let mut end = 0;
         for (index, region) in self.format.regions.iter().enumerate() {
             sink.exercise_bounds(self.format, index);
@@ -102,21 +114,52 @@ impl<'a> Decoder<'a> {
                 break;
             }
         }
-        self.model
     }
 
     /// Checks the gates that can be checked now that `region` is decoded; whether one is violated.
-    fn gates(&self, region: usize, sink: &mut Sink) -> bool {
-        let context = Context::new(self.format, self.file, &self.model);
-        for &index in self.gates.get(region).map(Vec::as_slice).unwrap_or_default() {
+    fn gates(&mut self, region: usize, sink: &mut Sink) -> bool {
+        let gates: &'a [usize] = self.gates.get(region).map(Vec::as_slice).unwrap_or_default();
+        for &index in gates {
             let Some(rule) = self.format.rules.get(index) else { continue };
             sink.rule = index;
-            rules::check(&context, rule, sink);
-            if !sink.violations.is_empty() {
+            rules::check(&Context::new(self.format, self.file, &self.model), rule, sink);
+            if sink.violations.is_empty() {
+                self.check_shared(rule, sink);
+            }
+            // Decoding ends at the first element in the order of the tables, wherever in the file it lies.
+            if let Some(first) = sink.violations.first().map(|violation| violation.offset) {
+                sink.violations.retain(|violation| violation.offset >= first);
                 return true;
             }
         }
         false
+    }
+
+    /// Checks `rule` on the records that are not kept in the model, a portion at a time in place of those that
+    /// are. Rules that compare elements compare those of one portion.
+    fn check_shared(&mut self, rule: &Rule, sink: &mut Sink) {
+        let Some(region) = rule.check.target().map(|target| target.region) else { return };
+        let looked_at = self.shared.iter().filter(|shared| shared.region == region);
+        let portions: Vec<_> = looked_at
+            .flat_map(|shared| {
+                let portions = shared.portions(self.file.len() / SHARED_PORTIONS);
+                portions.map(|portion| (shared.record, portion))
+            })
+            .collect();
+        for (record, portion) in portions {
+            let mut cursor = Cursor { decoder: self, at: portion.start, limit: portion.end };
+            let list = cursor.list(&REST, None, |cursor| cursor.record(record));
+            let (Ok(list), Some(node)) = (list, self.model.regions.get_mut(region)) else { return };
+            let portion = Node { span: list.span, value: Value::List(vec![list]) };
+            let kept = std::mem::replace(&mut node.node, portion);
+            rules::check(&Context::new(self.format, self.file, &self.model), rule, sink);
+            if let Some(node) = self.model.regions.get_mut(region) {
+                node.node = kept;
+            }
+            if rule.gate && !sink.violations.is_empty() {
+                return;
+            }
+        }
     }
 
     fn report_bounds(&self, index: usize, region: &Region, at: usize, sink: &mut Sink) {
@@ -135,11 +178,13 @@ impl<'a> Decoder<'a> {
         self.operand(operand).and_then(|value| usize::try_from(value).ok()).unwrap_or(usize::MAX)
     }
 
-    fn region(&self, region: &Region, previous_end: usize) -> Result<RegionNode, RanOut> {
+    fn region(&mut self, region: &Region, previous_end: usize) -> Result<RegionNode, RanOut> {
         match &region.content {
             Content::Payloads(payloads) => return self.payloads(payloads, previous_end),
             Content::Inside { record, payloads, filter } => {
-                return Ok(self.inside(*record, *payloads, filter, previous_end));
+                let (node, shared) = self.inside(*record, *payloads, filter, previous_end);
+                self.shared.extend(shared);
+                return Ok(node);
             }
             _ => {}
         }
@@ -206,13 +251,15 @@ impl Decoder<'_> {
         payloads: usize,
         filter: &Condition,
         previous_end: usize,
-    ) -> RegionNode {
+    ) -> (RegionNode, Option<Shared>) {
         let context = Context::new(self.format, self.file, &self.model);
         let table = match self.format.regions.get(payloads).map(|region| &region.content) {
             Some(Content::Payloads(placed)) => context.elements(placed.table),
             _ => &[],
         };
-        let count = Count { source: CountSource::Rest, bytes: false };
+        let size = self.fixed_size(record);
+        let mut seen = Seen::new(size.unwrap_or(1));
+        let (mut bytes, mut stretches) = (0_usize, Vec::new());
         let mut lists = Vec::with_capacity(table.len());
         for (element, payload) in table.iter().zip(context.elements(payloads)) {
             if payload.value == Value::Absent || !context.holds(filter, &[element]) {
@@ -220,14 +267,50 @@ impl Decoder<'_> {
                 continue;
             }
             let range = payload.span.range();
-            let mut cursor = Cursor { decoder: self, at: range.start, limit: range.end };
+            bytes = bytes.saturating_add(range.len());
+            let unseen = seen.unseen(&range);
             let absent = Node { span: payload.span, value: Value::Absent };
-            lists.push(cursor.list(&count, None, |cursor| cursor.record(record)).unwrap_or(absent));
+            if bytes > self.file.len() {
+                stretches.extend(unseen); // some lists share bytes: see `crate::shared`
+                lists.push(absent);
+                continue;
+            }
+            let mut cursor = Cursor { decoder: self, at: range.start, limit: range.end };
+            lists.push(cursor.list(&REST, None, |cursor| cursor.record(record)).unwrap_or(absent));
         }
         let span = Span::new(previous_end, previous_end);
-        RegionNode { span, count: None, node: Node { span, value: Value::List(lists) } }
+        let node = RegionNode { span, count: None, node: Node { span, value: Value::List(lists) } };
+        let shared =
+            size.map(|size| Shared { region: self.model.regions.len(), record, size, stretches });
+        (node, shared.filter(|shared| !shared.stretches.is_empty()))
+    }
+
+    /// Bytes of a record that always has the same number of them.
+    fn fixed_size(&self, record: usize) -> Option<usize> {
+        let fields = &self.format.records.get(record)?.fields;
+        fields.iter().try_fold(0_usize, |sum, field| {
+            let element = |element: &Element| match element {
+                Element::Scalar(scalar) => Some(usize::from(scalar.width)),
+                Element::Record(record) => self.fixed_size(*record),
+            };
+            let size = match &field.field_type {
+                FieldType::Scalar(scalar) => usize::from(scalar.width),
+                FieldType::Bytes(length) | FieldType::Pad(length) => {
+                    usize::try_from(*length).ok()?
+                }
+                FieldType::Record(record) => self.fixed_size(*record)?,
+                FieldType::Array { element: inner, count: ArrayCount::Fixed(count) } => {
+                    element(inner)?.checked_mul(usize::try_from(*count).ok()?)?
+                }
+                FieldType::Array { count: ArrayCount::Field(_), .. } => return None,
+            };
+            sum.checked_add(size)
+        })
     }
 }
+
+/// As many elements as fit.
+const REST: Count = Count { source: CountSource::Rest, bytes: false };
 
 struct Cursor<'a> {
     decoder: &'a Decoder<'a>,

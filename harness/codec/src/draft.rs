@@ -168,10 +168,15 @@ pub(crate) fn lists(content: &Content) -> usize {
 impl Draft {
     /// A draft that writes exactly what `model` was decoded from, with every value pinned.
     ///
-    /// `None` when the model is of a file that did not decode.
+    /// `None` when the model is of a file that did not decode, or whose payloads share so many bytes that copies
+    /// of them would be over [`crate::limits::MAX_PAYLOAD_COPIES`].
     #[must_use]
     pub fn pinned(format: &Format, model: &Model, file: &[u8]) -> Option<Self> {
         if model.regions.len() != format.regions.len() {
+            return None;
+        }
+        let mut stretches = model.regions.iter().zip(&format.regions);
+        if stretches.any(|(region, spec)| region.is_copied_too_often(&spec.content, file)) {
             return None;
         }
         let region = |(region, spec): (&RegionNode, &Region)| RegionDraft {

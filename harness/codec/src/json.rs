@@ -2,7 +2,7 @@
 //!
 //! One key per region. Integers are numbers, byte strings are hexadecimal text, codes and flags are raw
 //! numbers. A field that refers to a string has a sibling with the text: `name_offset` and `name`. Text past
-//! [`MAX_MODEL_TEXT`] bytes is `null`.
+//! [`MAX_MODEL_TEXT`] bytes is `null`, and so are payloads that share too many bytes.
 
 use blobspec::Format;
 use blobspec::format::{Content, Field, FieldType, Refers};
@@ -28,6 +28,9 @@ pub fn model_json(format: &Format, model: &Model, file: &[u8]) -> Json {
             (Content::Inside { record, .. }, Value::List(lists)) => {
                 let present = lists.iter().filter(|list| list.value != Value::Absent);
                 present.map(|list| writer.value(Some(*record), list)).collect()
+            }
+            (Content::Payloads(_), _) if region.is_copied_too_often(&spec.content, file) => {
+                Json::Null
             }
             _ => writer.value(spec.record(), &region.node),
         };

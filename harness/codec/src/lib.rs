@@ -21,6 +21,7 @@ pub mod limits;
 pub mod link;
 mod model;
 pub mod rules;
+mod shared;
 mod violation;
 
 pub use decode::{Decoded, decode};

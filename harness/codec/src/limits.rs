@@ -23,3 +23,12 @@ pub const MAX_ENCODED: usize = 64 << 20;
 /// Largest image that is built byte by byte, in bytes. A file of 300 bytes can ask for an image of a gigabyte of
 /// zeros; whoever compares images looks at the pieces of such a one.
 pub const MAX_IMAGE: usize = 16 << 20;
+
+/// Into how many portions, at least, the records are divided that payloads share and that are not kept in the
+/// model. At every byte of a file another record may start: all of them at once would take hundreds of times the
+/// file's size, a portion of them a few times.
+pub const SHARED_PORTIONS: usize = 64;
+
+/// Bytes of payloads that a draft copies, in lengths of the file. Thousands of elements of a table may each place all
+/// of the file: their copies would take the square of its size. Such a file can be decoded, but not edited.
+pub const MAX_PAYLOAD_COPIES: usize = 4;

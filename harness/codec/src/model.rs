@@ -2,6 +2,8 @@
 
 use blobspec::format::Content;
 
+use crate::limits::MAX_PAYLOAD_COPIES;
+
 /// A stretch of the file in bytes. 32-bit, see [`crate::limits::MAX_FILE`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Span {
@@ -106,6 +108,13 @@ impl RegionNode {
             Content::Inside { .. } => Vec::new(),
             _ => vec![self.span],
         }
+    }
+
+    /// Whether copies of its stretches would be over [`MAX_PAYLOAD_COPIES`].
+    pub(crate) fn is_copied_too_often(&self, content: &Content, file: &[u8]) -> bool {
+        let stretches = self.stretches(content).into_iter();
+        let bytes = stretches.fold(0_usize, |sum, span| sum.saturating_add(span.range().len()));
+        bytes > file.len().saturating_mul(MAX_PAYLOAD_COPIES)
     }
 }
 

@@ -51,6 +51,53 @@ fn scp() -> Format {
     blobspec::builtin("scp").unwrap().unwrap().format().clone()
 }
 
+fn smf() -> Format {
+    blobspec::builtin("smf").unwrap().unwrap().format().clone()
+}
+
+/// An SMF file of `size` bytes of which a half is a table of sections of type `kind`, each over all of the other
+/// half, from `step` bytes further on than the one before.
+fn overlapping(size: usize, kind: u32, step: usize) -> Vec<u8> {
+    let count = size / 2 / 56;
+    let contents = 72 + 56 * count;
+    let mut file = b"SMF\0\x01\0\0\0\0\0\0\0".to_vec();
+    file.extend(u32::try_from(count).unwrap().to_le_bytes());
+    file.extend([72, u64::try_from(size - 1).unwrap()].map(u64::to_le_bytes).concat());
+    file.resize(72, 0);
+    for index in 0..count {
+        let at = contents + step * index % 1024;
+        let length = (size - at) / 24 * 24;
+        file.extend(kind.to_le_bytes());
+        file.extend([0; 4]);
+        file.extend([at, length, 0, 1].map(|n| u64::try_from(n).unwrap().to_le_bytes()).concat());
+        file.extend([0; 16]);
+    }
+    file.resize(size, 0);
+    file
+}
+
+/// Shapes of SMF files that are meant to hurt, with a name.
+fn hostile_smf() -> Vec<(&'static str, Vec<u8>)> {
+    let mut counts = overlapping(FILE, 1, 0);
+    counts[12..16].fill(0xff);
+    let mut few = counts.clone();
+    few.truncate(300);
+    let mut symbols = overlapping(FILE, 1, 0);
+    symbols[32..36].fill(0xff);
+    vec![
+        ("section_count of 2^32", counts),
+        ("section_count of 2^32 in 300 bytes", few),
+        ("symbol_count of 2^32", symbols),
+        ("relocations that are all the same", overlapping(FILE, 6, 0)),
+        ("relocations at every byte", overlapping(FILE, 6, 1)),
+        ("code that is all the same", overlapping(FILE, 1, 0)),
+    ]
+}
+
+fn relocations_at_every_byte(size: usize) -> Vec<u8> {
+    overlapping(size, 6, 1)
+}
+
 fn own(name: &str) -> Format {
     let path = format!("{}/../../spec/tests/formats/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read(&path).unwrap();
@@ -141,6 +188,14 @@ fn hostile_files_take_little_memory() {
             assert!(peak <= MOST, "tails: {peak}");
         }
     }
+    for (name, file) in hostile_smf() {
+        let format = smf();
+        let (peak, _) = measure(|| decode(&format, &file));
+        assert!(peak <= MOST, "SMF, {name}: {} bytes take {peak}", file.len());
+        let decoded = decode(&format, &file);
+        let (peak, _) = measure(|| Draft::pinned(&format, &decoded.model, &file));
+        assert!(peak <= MOST, "SMF, {name}: a draft takes {peak}");
+    }
     satisfying_takes_little_memory();
     effort_grows_with_the_file();
 }
@@ -185,10 +240,13 @@ fn tails(size: usize) -> Vec<u8> {
 
 /// Twice the file is about twice the work, in bytes of strings looked at and in bytes allocated.
 fn effort_grows_with_the_file() {
-    let (format, container) = (scp(), own("container"));
+    let (format, container, smf) = (scp(), own("container"), smf());
     type Make = fn(usize) -> Vec<u8>;
-    let shapes: [(&str, &Format, Make); 2] =
-        [("shared names", &format, shared_names), ("tails", &container, tails)];
+    let shapes: [(&str, &Format, Make); 3] = [
+        ("shared names", &format, shared_names),
+        ("tails", &container, tails),
+        ("relocations at every byte", &smf, relocations_at_every_byte),
+    ];
     for (name, format, make) in shapes {
         let [small, large] = [FILE / 2, FILE].map(make);
         let decoded = decode(format, &small);
