@@ -34,6 +34,7 @@ fn made(name: &str, text: &str) -> Made {
 
 #[rstest]
 #[case("scp", 1_000)]
+#[case("smf", 2_000)]
 #[case("container", 1_000)]
 #[case("bytecode", 150)]
 #[case("mission", 150)]
@@ -45,7 +46,7 @@ fn there_are_enough_vectors(#[case] name: &str, #[case] least: usize) {
 
 #[rstest]
 fn making_them_again_gives_the_same(
-    #[values("scp", "container", "bytecode", "mission", "starter")] name: &str,
+    #[values("scp", "smf", "container", "bytecode", "mission", "starter")] name: &str,
 ) {
     let Made { spec, suite } = &MADE[name];
     let again = generate(spec, &Readings::new()).unwrap();
@@ -55,13 +56,17 @@ fn making_them_again_gives_the_same(
 
 #[rstest]
 fn a_vector_is_what_it_says(
-    #[values("scp", "container", "bytecode", "mission", "starter")] name: &str,
+    #[values("scp", "smf", "container", "bytecode", "mission", "starter")] name: &str,
 ) {
     let Made { spec, suite } = &MADE[name];
     let format = spec.format();
     for vector in &suite.vectors {
         let decoded = decode(format, &vector.bytes.0);
-        match &vector.expect.rule {
+        let loading = |id: &String| format.rule(id).is_some_and(|r| r.check.is_about_loading());
+        match vector.expect.rule.as_ref().filter(|id| !loading(id)) {
+            // Scenarios carry their files in their steps.
+            None if vector.want == Want::Scenario => assert!(vector.bytes.0.is_empty()),
+            // What loading alone shows is wrong with files that are right.
             None => assert_eq!(decoded.verdict, Verdict::Valid, "{}", vector.id),
             Some(rule) => {
                 let broken: Vec<&str> = decoded
@@ -79,19 +84,27 @@ fn a_vector_is_what_it_says(
 
 #[rstest]
 fn ids_and_questions_are_unique(
-    #[values("scp", "container", "bytecode", "mission", "starter")] name: &str,
+    #[values("scp", "smf", "container", "bytecode", "mission", "starter")] name: &str,
 ) {
     let vectors = &MADE[name].suite.vectors;
     let ids: HashSet<&str> = vectors.iter().map(|vector| vector.id.as_str()).collect();
     assert_eq!(ids.len(), vectors.len());
-    let questions: HashSet<(&[u8], Want)> =
-        vectors.iter().map(|vector| (vector.bytes.0.as_slice(), vector.want)).collect();
+    // A scenario without modules is asked of loaders of every architecture.
+    let steps = |vector: &Vector| {
+        let scenario = vector.want == Want::Scenario;
+        let needs = vector.needs.architecture.clone().filter(|_| scenario);
+        (serde_json::to_string(&vector.steps).unwrap(), needs)
+    };
+    let questions: HashSet<_> = vectors
+        .iter()
+        .map(|v| (&v.bytes.0, v.want, &v.imports, v.base_address, steps(v)))
+        .collect();
     assert_eq!(questions.len(), vectors.len());
 }
 
 #[rstest]
 fn a_twin_is_on_the_other_side(
-    #[values("scp", "container", "bytecode", "mission", "starter")] name: &str,
+    #[values("scp", "smf", "container", "bytecode", "mission", "starter")] name: &str,
 ) {
     let vectors = &MADE[name].suite.vectors;
     let by_id: HashMap<&str, &Vector> = vectors.iter().map(|v| (v.id.as_str(), v)).collect();
@@ -117,12 +130,18 @@ fn has_partner(check: &Check) -> bool {
             | Check::Implies { .. }
             | Check::Fits { .. }
             | Check::Disjoint { .. }
+            | Check::PowerOfTwo { .. }
+            | Check::NameLength { .. }
+            | Check::NameUtf8 { .. }
+            | Check::RefersTo { .. }
+            | Check::ImageSize { .. }
+            | Check::HostPlatform { .. }
     )
 }
 
 #[rstest]
 fn every_rule_is_broken_alone(
-    #[values("scp", "container", "bytecode", "mission", "starter")] name: &str,
+    #[values("scp", "smf", "container", "bytecode", "mission", "starter")] name: &str,
 ) {
     let Made { spec, suite } = &MADE[name];
     let seen = spec.format().rules.iter().filter(|rule| rule.active);
@@ -132,19 +151,24 @@ fn every_rule_is_broken_alone(
         let broken = |vector: &Vector| vector.expect.rule.as_deref() == Some(&rule.id);
         let vectors: Vec<&Vector> = suite.vectors.iter().filter(about).collect();
         assert!(vectors.iter().any(|vector| broken(vector)), "nothing breaks {}", rule.id);
-        let base = format!("{name}/base/{}", vectors[0].base);
-        assert!(suite.vectors.iter().any(|v| v.id == base && v.expect.accepts()), "{base}");
+        if vectors[0].want == Want::Validate {
+            let base = format!("{name}/base/{}", vectors[0].base);
+            assert!(suite.vectors.iter().any(|v| v.id == base && v.expect.accepts()), "{base}");
+        }
         let partner = vectors.iter().any(|vector| !broken(vector) || vector.twin.is_some());
         if !partner && has_partner(&rule.check) {
             alone.push(rule.id.as_str());
         }
     }
-    assert!(alone.is_empty(), "no accepted partner: {alone:?}");
+    // The size of relocations follows from their number, so no edit of it alone is right; the partners of this
+    // rule are the files with another number of relocations.
+    let known: &[&str] = if name == "smf" { &["SMF-RELOC-SECTION-SIZE"] } else { &[] };
+    assert_eq!(alone, known, "rules without an accepted partner");
 }
 
 #[rstest]
 fn every_reading_is_told_from_the_default(
-    #[values("scp", "container", "bytecode", "mission", "starter")] name: &str,
+    #[values("scp", "smf", "container", "bytecode", "mission", "starter")] name: &str,
 ) {
     let Made { spec, suite } = &MADE[name];
     for (id, choice) in spec.choices() {
@@ -176,6 +200,7 @@ fn answers_under_other_readings_are_what_the_codec_says() {
 
 #[rstest]
 #[case("scp", &[])]
+#[case("smf", &[])]
 #[case("starter", &[])]
 #[case("container", &[])]
 #[case("bytecode", &[])]
@@ -189,7 +214,7 @@ fn findings_are_known(#[case] name: &str, #[case] known: &[(&str, &str)]) {
 
 #[rstest]
 fn a_dictionary_is_one_a_fuzzer_reads(
-    #[values("scp", "container", "bytecode", "mission", "starter")] name: &str,
+    #[values("scp", "smf", "container", "bytecode", "mission", "starter")] name: &str,
 ) {
     let text = harness_generate::fuzzing::dictionary(MADE[name].spec.format());
     for line in text.lines().filter(|line| !line.starts_with('#')) {
