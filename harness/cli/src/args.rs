@@ -8,7 +8,7 @@ use crate::commands;
 
 /// Put loaders of machine code to the test.
 ///
-/// A format is described in YAML (built in: scp); from that follow test vectors, a reference to compare
+/// A format is described in YAML (built in: scp, smf); from that follow test vectors, a reference to compare
 /// with, dumps and validators. Exit codes: 0 all as expected, 1 nonconformant or invalid, 2 usage,
 /// 3 an implementation could not start, 4 nothing ran (or the run was interrupted), 5 deviations are stale, 70 a bug in the harness.
 #[derive(Debug, Parser)]

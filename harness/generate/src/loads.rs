@@ -83,7 +83,10 @@ impl Maker<'_> {
             ("zeros", data, Binding::Local, 116),
             ("constant", data, Binding::Exported, 4101),
         ]
-        .map(|(name, image, binding, value)| Symbol { name: name.into(), image, binding, value })
+        .map(|(name, image, binding, value)| {
+            let which = usize::from(name == "constant");
+            Symbol { name: name.into(), image, which, binding, value }
+        })
         .into()
     }
 
@@ -121,7 +124,46 @@ impl Maker<'_> {
                 loads.push(self.load(name, edit, why, self.scene(vec![relocation])));
             }
         }
+        loads.extend(writing.iter().map(|kind| self.several_symbols(*kind)));
+        loads.extend(writing.iter().filter_map(|kind| self.wide_addends(*kind)));
         loads
+    }
+
+    /// Places of one kind that lead to different symbols: two of the module, two of the host.
+    fn several_symbols(&self, kind: usize) -> Load {
+        let places = [1, 3, 6, 7, 6].iter().enumerate().map(|(index, symbol)| Relocation {
+            kind,
+            place: 9 * (index as u64 + 1),
+            symbol: *symbol,
+            addend: -4,
+        });
+        let mut scene = self.scene(places.collect());
+        for name in ["host", "other_host"] {
+            scene.symbols.push(symbol(name, Some(self.stage.code()), Binding::Imported));
+        }
+        let name = format!("{}/to-several-symbols", self.name_of(kind));
+        let edit = format!("{} to two symbols here and two of the host", self.name_of(kind));
+        let why = "one slot or one stub serves all symbols";
+        let imports = [("host".to_owned(), 0x20), ("other_host".to_owned(), 0x30)].into();
+        Load { imports, ..self.load(name, edit, why, scene) }
+    }
+
+    /// Addends that take all of their 64 bits, and sums that wrap, for a kind whose value may be anything.
+    fn wide_addends(&self, kind: usize) -> Option<Load> {
+        if self.stage.format.relocations[kind].fits.is_some() {
+            return None;
+        }
+        let addends = [1 << 40, -(1 << 40), i64::MAX, i64::MIN, 0x1234_5678_9abc_def0];
+        let places = addends.iter().enumerate().map(|(index, addend)| Relocation {
+            kind,
+            place: 9 * (index as u64 + 1),
+            symbol: 1,
+            addend: *addend,
+        });
+        let name = format!("{}/wide-addends", self.name_of(kind));
+        let edit = format!("{} with addends {addends:x?}", self.name_of(kind));
+        let why = "addends are cut to 32 bits, or sums do not wrap";
+        Some(self.load(name, edit, why, self.scene(places.collect())))
     }
 
     /// Values at the ends of the ranges of the kinds that have one, and one past.
@@ -287,6 +329,17 @@ impl Maker<'_> {
             let edit = format!("virtual_size = size + {more}");
             loads.push(self.load(format!("sections/size-{name}"), edit, why, scene));
         }
+        for (name, unread) in [("code", (0x240, 40)), ("nowhere", (u64::MAX, u64::MAX))] {
+            let mut scene = self.scene(Vec::new());
+            let empty = scene
+                .sections
+                .iter_mut()
+                .find(|section| section.bytes.is_empty() && section.kind != Kind::Relocations);
+            empty.into_iter().for_each(|section| section.unread = Some(unread));
+            let why = "zeros are filled from the file, or their place in it checked";
+            let edit = format!("a section of zeros said to lie at {:#x} in the file", unread.0);
+            loads.push(self.load(format!("sections/zeros-from-{name}"), edit, why, scene));
+        }
         for (name, size) in [("half-a-gib", 1_u64 << 29), ("a-page", 4096)] {
             let mut scene = self.scene(Vec::new());
             let empty = scene
@@ -389,5 +442,5 @@ impl Maker<'_> {
 }
 
 fn symbol(name: &str, image: Option<usize>, binding: Binding) -> Symbol {
-    Symbol { name: name.to_owned(), image, binding, value: 0 }
+    Symbol { name: name.to_owned(), image, which: 0, binding, value: 0 }
 }

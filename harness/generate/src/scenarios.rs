@@ -78,7 +78,43 @@ impl Maker<'_> {
 
     fn symbol(&self, name: &str, binding: Binding, value: u64) -> Symbol {
         let image = Some(self.stage.code());
-        Symbol { name: name.to_owned(), image, binding, value }
+        Symbol { name: name.to_owned(), image, which: 0, binding, value }
+    }
+
+    /// A module with one symbol of each binding and kind, and two of one name.
+    fn offering(&self) -> Option<Vec<u8>> {
+        let (first, second) = (returning(self.architecture, 1)?, returning(self.architecture, 2)?);
+        let after = first.len() as u64;
+        let data = self.stage.data()?;
+        let symbols = vec![
+            self.symbol("hidden", Binding::Local, 0),
+            self.symbol("replaceable", Binding::Weak, after),
+            Symbol { image: None, ..self.symbol("described", Binding::Exported, 1) },
+            Symbol { image: Some(data), ..self.symbol("variable", Binding::Exported, 4) },
+            Symbol { image: Some(data), which: 1, ..self.symbol("fixed", Binding::Exported, 5) },
+            self.symbol("twice", Binding::Exported, after),
+            self.symbol("twice", Binding::Exported, 0),
+        ];
+        let code = section(self.code(), [first, second].concat());
+        let sections = vec![code, section(Kind::Image(data, 0), vec![1; 8])];
+        (self.write)(&Scene { sections, symbols })
+    }
+
+    /// A module that imports `target`, goes on there from `f`, and defines an exported `target` besides.
+    fn importing_its_own(&self, target: &str, value: u16) -> Option<Vec<u8>> {
+        let (mut code, place) = forwarding(self.architecture)?;
+        let start = 32;
+        code.resize(start, 0);
+        code.extend(returning(self.architecture, value)?);
+        let relocation = Relocation { kind: self.absolute()?, place, symbol: 1, addend: 0 };
+        let relocations =
+            Section { relocations: vec![relocation], ..section(Kind::Relocations, Vec::new()) };
+        let symbols = vec![
+            self.symbol("f", Binding::Exported, 0),
+            self.symbol(target, Binding::Imported, 0),
+            self.symbol(target, Binding::Exported, start as u64),
+        ];
+        (self.write)(&Scene { sections: vec![section(self.code(), code), relocations], symbols })
     }
 
     /// The relocation that writes a whole address.
@@ -253,12 +289,22 @@ impl Maker<'_> {
                 ],
             },
             Scenario {
+                name: "own-definition-of-an-import-first",
+                why: "another module's function is called instead of one's own",
+                steps: vec![
+                    load("lib.smf", Some(&five), "lib"),
+                    load("app.smf", Some(&self.importing_its_own("g", 3)?), "app"),
+                    call("app", "f", 3),
+                ],
+            },
+            Scenario {
                 name: "unload-of-what-others-import",
                 why: "addresses that were patched into another module lead nowhere",
                 steps: vec![
                     load("lib.smf", Some(&five), "lib"),
                     load("app.smf", Some(&user), "app"),
                     step(Step::Unload { path: "lib.smf".into() }, ExpectStep::default()),
+                    step(Step::Release { handle: "lib".into() }, ExpectStep::default()),
                     call("app", "f", 5),
                     absent("g"),
                 ],
@@ -282,21 +328,38 @@ impl Maker<'_> {
         let module = (self.write)(&Scene { sections, symbols })?;
         let code = self.image();
         let data = &self.stage.format.images[data].name;
-        Some(vec![Scenario {
-            name: "find",
-            why: "a lookup by hash finds another symbol, or one in another image",
+        let offering = self.offering()?;
+        let exports = Scenario {
+            name: "resolve-exports",
+            why: "symbols that are no exports satisfy imports, or exports that are no functions do not",
             steps: vec![
-                load("a.smf", Some(&module), "a"),
-                find("a", "costarring", Some((&code, 0))),
-                find("a", "liquid", Some((&code, after))),
-                find("a", "variable", Some((data, 4))),
-                find("a", "import", None),
-                find("a", "liquids", None),
-                resolve("liquid", "a", &code, after),
-                call("a", "liquid", 2),
-                call("a", "costarring", 1),
+                load("a.smf", Some(&offering), "a"),
+                absent("hidden"),
+                absent("replaceable"),
+                absent("described"),
+                resolve("variable", "a", data, 4),
+                resolve("fixed", "a", data, 5),
+                resolve("twice", "a", &code, after),
             ],
-        }])
+        };
+        Some(vec![
+            exports,
+            Scenario {
+                name: "find",
+                why: "a lookup by hash finds another symbol, or one in another image",
+                steps: vec![
+                    load("a.smf", Some(&module), "a"),
+                    find("a", "costarring", Some((&code, 0))),
+                    find("a", "liquid", Some((&code, after))),
+                    find("a", "variable", Some((data, 4))),
+                    find("a", "import", None),
+                    find("a", "liquids", None),
+                    resolve("liquid", "a", &code, after),
+                    call("a", "liquid", 2),
+                    call("a", "costarring", 1),
+                ],
+            },
+        ])
     }
 }
 

@@ -27,6 +27,8 @@ pub(crate) struct Section {
     /// Bytes in memory; `None`: those in the file.
     pub(crate) virtual_size: Option<u64>,
     pub(crate) align: u64,
+    /// File offset and size that are said of a section without bytes in the file.
+    pub(crate) unread: Option<(u64, u64)>,
     pub(crate) relocations: Vec<Relocation>,
 }
 
@@ -47,6 +49,8 @@ pub(crate) struct Symbol {
     pub(crate) name: String,
     /// The image that it lies in; `None`: not an address.
     pub(crate) image: Option<usize>,
+    /// Position among the codes of symbols that lie there.
+    pub(crate) which: usize,
     pub(crate) binding: Binding,
     pub(crate) value: u64,
 }
@@ -201,6 +205,13 @@ impl<'f> Stage<'f> {
             sections.virtual_size.iter().for_each(|path| put(&mut item, path, size));
             sections.align.iter().for_each(|path| put(&mut item, path, section.align));
         }
+        if let Some((offset, size)) = section.unread {
+            for (path, value) in [(&self.payloads.offset, offset), (&self.payloads.size, size)] {
+                if let Some(field) = at_mut(&mut item, path) {
+                    *field = Item::Number(value);
+                }
+            }
+        }
         item
     }
 
@@ -236,7 +247,10 @@ impl<'f> Stage<'f> {
         }
         let own = linked.images.iter().find(|(image, _)| Some(*image) == symbol.image);
         match own.or(linked.images.first()).filter(|_| symbol.image.is_some()) {
-            Some((_, condition)) => force(&mut item, condition),
+            Some((_, condition)) => {
+                force(&mut item, condition);
+                choose(&mut item, condition, symbol.which);
+            }
             None => self.no_address(&mut item),
         }
         put(&mut item, &linked.value, symbol.value);
@@ -304,6 +318,16 @@ fn selector(condition: &Condition) -> (Option<&FieldRef>, &[u64]) {
             _ => (None, &[]),
         },
         _ => (None, &[]),
+    }
+}
+
+/// Sets the one field of a condition to another of its codes.
+fn choose(record: &mut Item, condition: &Condition, which: usize) {
+    if let (Some(FieldRef::Enclosing { field, inner, .. }), codes) = selector(condition)
+        && let Some(code) = codes.get(which)
+    {
+        let path: Vec<usize> = std::iter::once(*field).chain(inner.iter().copied()).collect();
+        put(record, &path, *code);
     }
 }
 
@@ -399,6 +423,7 @@ fn counted(
     let symbols = (0..symbols).map(|index| Symbol {
         name: format!("function_{index}"),
         image,
+        which: 0,
         binding: Binding::Exported,
         value: 0,
     });
@@ -407,7 +432,7 @@ fn counted(
 
 /// A section whose size in memory is that in the file.
 pub(crate) fn section(kind: Kind, bytes: Vec<u8>) -> Section {
-    Section { kind, bytes, virtual_size: None, align: 16, relocations: Vec::new() }
+    Section { kind, bytes, virtual_size: None, align: 16, unread: None, relocations: Vec::new() }
 }
 
 /// Code that returns at once, then bytes that differ from their neighbours.
@@ -478,6 +503,7 @@ fn rich_symbols(stage: &Stage<'_>, after: u64) -> Vec<Symbol> {
     let symbol = |(name, image, binding, value): (&str, _, _, _)| Symbol {
         name: name.to_owned(),
         image,
+        which: 0,
         binding,
         value,
     };

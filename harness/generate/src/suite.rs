@@ -401,15 +401,17 @@ impl<'f> Maker<'f> {
         }
         self.guards(bases);
         self.platforms(bases);
+        self.foreign_code(bases);
     }
 
     fn load(&mut self, profile: &str, load: &loads::Load, draft: &Draft) {
         let rule = self.mapping_rule(load);
         for (place, base_address) in BASES {
             let mut proposal = Proposal::plain(&load.name, draft);
-            proposal.edit.clone_from(&load.edit);
+            proposal.edit = format!("{} (else {})", load.edit, load.why);
             let id = self.id(&["loading", &load.name, profile, place]);
-            let candidate = Candidate::of(self.format, id, profile, proposal, load.why);
+            let why = rule.map_or(load.why, |rule| rule.why.as_str());
+            let candidate = Candidate::of(self.format, id, profile, proposal, why);
             self.add(candidate.map(|candidate| Candidate {
                 rule,
                 want: Want::Load,
@@ -447,7 +449,7 @@ impl<'f> Maker<'f> {
                 want: Want::Scenario,
                 steps: scenario.steps,
                 expect: expect(vec![Stage::Returned]),
-                needs: Needs { architecture: Some(profile.to_owned()) },
+                needs: Needs { architecture: Some(profile.to_owned()), ..Needs::default() },
                 why: scenario.why.to_owned(),
                 ..Vector::default()
             });
@@ -471,6 +473,28 @@ impl<'f> Maker<'f> {
                 want: Want::Load,
                 ..candidate
             }));
+        }
+    }
+
+    /// Valid files for other processors than the one that loads them.
+    fn foreign_code(&mut self, bases: &[Base]) {
+        for (profile, _) in profiles(self.format) {
+            let name = format!("rich-{profile}");
+            let Some(base) = bases.iter().find(|base| base.name == name) else { continue };
+            let id = self.id(&["loading", "foreign-code", &name]);
+            self.ids.insert(id.clone(), id.clone());
+            self.groups.push("loading".to_owned());
+            self.vectors.push(Vector {
+                id,
+                base: base.name.clone(),
+                edit: format!("code for {profile}, on another processor"),
+                want: Want::Load,
+                bytes: base.file.clone().into(),
+                expect: expect(vec![Stage::Unsupported]),
+                needs: Needs { not_architecture: Some(profile), ..Needs::default() },
+                why: "code for another processor is loaded".to_owned(),
+                ..Vector::default()
+            });
         }
     }
 
@@ -529,7 +553,10 @@ impl<'f> Maker<'f> {
     /// Records what each vector's answer is under the other readings, where it differs.
     fn annotate(&mut self, others: &[(String, String, Format)]) {
         // The modules of a scenario are not decoded again: readings that see them differently make it anew.
-        for vector in self.vectors.iter_mut().filter(|vector| vector.want != Want::Scenario) {
+        let decoded_again = |vector: &&mut Vector| {
+            vector.want != Want::Scenario && vector.needs.not_architecture.is_none()
+        };
+        for vector in self.vectors.iter_mut().filter(decoded_again) {
             for (choice, reading, other) in others {
                 let decoded = decode(other, &vector.bytes.0);
                 let theirs = match vector.want {
@@ -635,5 +662,5 @@ fn needs(format: &Format, decoded: &Decoded, expect: &Expect) -> Needs {
         let Meaning::Enum(index) = field.field_type.scalar()?.meaning else { return None };
         Some(format.enums[index].value(code)?.name.clone())
     });
-    Needs { architecture }
+    Needs { architecture, ..Needs::default() }
 }

@@ -115,6 +115,9 @@ pub struct Needs {
     /// The architecture of the file, by the spec's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub architecture: Option<String>,
+    /// An architecture that the machine must not be: its files are to be refused there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_architecture: Option<String>,
 }
 
 impl Needs {

@@ -33,6 +33,11 @@ pub(crate) fn derived(
             "mapping and calling {architecture} code needs a machine of that architecture"
         ));
     }
+    if let Some(own) = vector.needs.not_architecture.as_deref()
+        && Some(own) == host_architecture()
+    {
+        return Some(format!("{own} code is not foreign on this machine"));
+    }
     if let Err(conflict) = expectation(vector, choices) {
         let (first, second) = (conflict.first, conflict.second);
         return Some(format!("the declared readings of {first} and {second} contradict here"));

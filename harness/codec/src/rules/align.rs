@@ -30,7 +30,8 @@ pub(super) fn propose(bench: &Workbench<'_>, target: &Target, to: &Operand) -> V
         };
         let start = place.value - place.value % to;
         let next = write(bench, target, &place.site, "next-multiple", start + to);
-        for beside in 1..to.min(8) {
+        let parts = [to / 3, to / 2, to - to / 3, to - 1].into_iter().filter(|part| *part >= 8);
+        for beside in (1..to.min(8)).chain(parts) {
             let twin = Some(bench.name(&place.site, "next-multiple"));
             let name = format!("plus-{beside}");
             let proposal = write(bench, target, &place.site, &name, start + beside);

@@ -147,8 +147,26 @@ fn stretches(bench: &Workbench<'_>, region: usize, payloads: &Payloads) -> Vec<P
         proposals.extend(edits.into_iter().flatten());
         let edits = field(&payloads.offset).map(|site| offsets(bench, site, span));
         proposals.extend(edits.into_iter().flatten());
+        if let (Some((size, _)), Some((offset, _))) =
+            (field(&payloads.size), field(&payloads.offset))
+        {
+            proposals.extend(empty_ones(bench, &size, &offset));
+        }
     }
     proposals
+}
+
+/// A stretch of no bytes at the end of the file, and behind it.
+fn empty_ones(bench: &Workbench<'_>, size: &Site, offset: &Site) -> Vec<Proposal> {
+    let end = bench.file.len() as u64;
+    let at = |(name, at): (&str, u64)| {
+        let proposal = bench.set(offset, name, at)?;
+        let draft = proposal.draft.with(size, Item::Number(0))?;
+        let edit = format!("{}, {} = 0", proposal.edit, size.path(bench.format));
+        let twin = (name == "empty-past-end").then(|| bench.name(offset, "empty-at-end"));
+        Some(Proposal { draft, edit, ..proposal }.beside(twin))
+    };
+    [("empty-at-end", end), ("empty-past-end", end + 1)].into_iter().filter_map(at).collect()
 }
 
 /// Offsets at and past the last one that fits, up to those whose sum with the size wraps.

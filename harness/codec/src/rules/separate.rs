@@ -38,7 +38,7 @@ pub(super) fn propose(bench: &Workbench<'_>, regions: &[usize]) -> Vec<Proposal>
     let mut proposals = Vec::new();
     for &region in regions {
         if let Content::Payloads(payloads) = &bench.format.regions[region].content {
-            proposals.extend(payloads_onto(bench, region, payloads));
+            proposals.extend(payloads_onto(bench, regions, region, payloads));
             continue;
         }
         let Some(Operand::Field(FieldRef::Region { region: holder, path })) =
@@ -122,7 +122,15 @@ fn laid_over(bench: &Workbench<'_>, regions: &[usize], region: usize) -> Vec<Pro
 }
 
 /// Moves each stretch onto the one before it, onto its last byte, and onto the start of the file.
-fn payloads_onto(bench: &Workbench<'_>, region: usize, payloads: &Payloads) -> Vec<Proposal> {
+fn payloads_onto(
+    bench: &Workbench<'_>,
+    regions: &[usize],
+    region: usize,
+    payloads: &Payloads,
+) -> Vec<Proposal> {
+    let is_record =
+        |other: &&usize| matches!(bench.format.regions[**other].content, Content::Record(_));
+    let header = regions.iter().find(is_record).map(|header| bench.model.regions[*header].span);
     let nodes = bench.model.regions[region].node.children().iter().enumerate();
     let full: Vec<_> =
         nodes.map(|(index, node)| (index, node.span)).filter(|(_, s)| s.start < s.end).collect();
@@ -138,6 +146,10 @@ fn payloads_onto(bench: &Workbench<'_>, region: usize, payloads: &Payloads) -> V
             ("one-byte-back", span.offset().checked_sub(1)),
             ("onto-the-start", Some(0)),
             ("onto-byte-8", Some(8)),
+            (
+                "onto-the-last-byte-of-the-header",
+                header.map(|h| u64::from(h.end).saturating_sub(1)),
+            ),
         ];
         for (kind, value) in distinct(values, u64::MAX) {
             proposals.extend(bench.set(&site, kind, value));
