@@ -40,7 +40,7 @@ fn reported(from: &str, to: &str, words: &[&str]) {
 const NO_ENTRY: &str = "value: 0, where: {flags: {clear: [executable]}}";
 
 #[rstest]
-#[case::a_field(NO_ENTRY, "value: 0, where: {<!>flag: {clear: [executable]}}", &["names region `flag`", "header"])]
+#[case::a_field(NO_ENTRY, "value: 0, where: {<!>flag: {clear: [executable]}}", &["field `flag`", "`flags`"])]
 #[case::a_bit(NO_ENTRY, "value: 0, where: {flags: {clear: [<!>executeable]}}", &["bit `executeable`", "`executable`"])]
 #[case::an_enum_value("to: 24, where: {type: [reloc]}", "to: 24, where: {type: [<!>relok]}", &["enum value `relok`", "`reloc`"])]
 #[case::names_of_a_number(NO_ENTRY, "value: 0, where: {symbol_count: [<!>executable]}", &["only a field of an enum type"])]

@@ -52,6 +52,13 @@ impl Resolver<'_> {
         if let Some(found) = scope.and_then(|scope| self.enclosing(&steps, scope)) {
             return Ok(found);
         }
+        if let (Some(scope), [name]) = (scope, steps.as_slice())
+            && self.document.regions.iter().all(|region| region.name != *name)
+        {
+            // One word is a field of the element: say which ones it has.
+            let fields = scope.records.iter().flat_map(|record| self.field_names(*record));
+            return Err(self.unknown(path, "field", name, fields));
+        }
         let first = steps.first().copied().unwrap_or_default();
         let region = self.region_index(path, first)?;
         let Some(record) =
