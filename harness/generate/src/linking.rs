@@ -93,7 +93,9 @@ fn outcome(format: &Format, linked: &Linked, imports: &BTreeMap<String, u64>) ->
     let mut outcome = Outcome { optional: false, may_not_reach: false };
     let mut misfit = None;
     let kind = |patch: &Patch| format.relocations.get(patch.kind);
-    let writing = linked.patches.iter().filter_map(|patch| Some((patch, kind(patch)?)));
+    let mut patches = linked.patches.clone();
+    patches.sort_by_key(|patch| patch.record); // the first in the file is the one that is named
+    let writing = patches.iter().filter_map(|patch| Some((patch, kind(patch)?)));
     for (patch, kind) in writing.filter(|(_, kind)| !kind.calc.terms.is_empty()) {
         outcome.optional |= kind.optional;
         let Some(address) = linked.address(patch.symbol, |name| imports.get(name).copied()) else {
