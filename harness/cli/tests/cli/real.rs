@@ -246,7 +246,7 @@ fn vector(
         bytes: bytes.into(),
         call: Some(call),
         expect,
-        needs: Needs { architecture: Some("x86_64".into()) },
+        needs: Needs { architecture: Some("x86_64".into()), ..Needs::default() },
         ..Vector::default()
     }
 }

@@ -260,7 +260,10 @@ fn stubs_of_another_architecture_are_not_followed() {
     let vector = Vector {
         want: Want::Load,
         observe: BYTES.to_vec(),
-        needs: harness_protocol::Needs { architecture: Some("arm64".into()) },
+        needs: harness_protocol::Needs {
+            architecture: Some("arm64".into()),
+            ..harness_protocol::Needs::default()
+        },
         ..Vector::default()
     };
     let images = vec![code(&[0; 6], 6, vec![patch(1, 4, Way::Stub, Sum::number(FAR))])];
