@@ -6,11 +6,10 @@
 mod linking;
 mod rules;
 
-use crate::formula::Formula;
 pub use crate::source::{Checksum, ChecksumReads, Clause, Endian, Fill, Level, Protection, Stage};
 pub use linking::{
     Condition, IMAGE_PAGE, Image, ImageSource, LinkedRelocations, LinkedSymbols, Linking, Payloads,
-    Sections, Test,
+    Relocation, Sections, Test,
 };
 pub use rules::{Check, Constant, Rule};
 
@@ -590,29 +589,4 @@ pub struct Instruction {
     pub operands: Vec<(String, Scalar)>,
     /// Role in the format's own words.
     pub role: Option<String>,
-}
-
-/// One kind of relocation.
-#[derive(Clone, Debug)]
-pub struct Relocation {
-    /// Name.
-    pub name: String,
-    /// Code in the relocation table.
-    pub code: Option<u64>,
-    /// Where the result goes.
-    pub place: String,
-    /// Bytes written; `None`: a pointer of the architecture.
-    pub width: Option<u8>,
-    /// The value.
-    pub calc: Formula,
-    /// The range that the value must fit.
-    pub fits: Option<String>,
-    /// The place may lead to code that jumps to S.
-    pub stub: bool,
-    /// A loader may refuse it as unsupported.
-    pub optional: bool,
-    /// Architectures; empty: all.
-    pub architectures: Vec<String>,
-    /// Clause.
-    pub clause: Option<String>,
 }

@@ -1,7 +1,9 @@
 //! A file to be written: values to pin and values to derive.
 
 use blobspec::Format;
-use blobspec::format::{Content, Derive, Field, FieldType, Region, Target};
+use blobspec::format::{
+    Condition, Content, Derive, Field, FieldRef, FieldType, Region, Target, Test,
+};
 
 use crate::model::{Model, Node, RegionNode, Value};
 
@@ -250,6 +252,17 @@ impl Draft {
         site.steps
             .iter()
             .try_fold(&mut region.item, |item, step| item.children_mut()?.get_mut(*step))
+    }
+
+    /// Whether `condition` holds of a record of this draft. A derived value is not known here and passes no test.
+    #[must_use]
+    pub fn holds(&self, condition: &Condition, record: &Item) -> bool {
+        let value = |field: &FieldRef| match field {
+            FieldRef::Region { region, path } => self.regions.get(*region)?.item.at(path),
+            FieldRef::Enclosing { field, inner, .. } => record.children().get(*field)?.at(inner),
+        };
+        let passes = |(field, test): &(FieldRef, Test)| matches!(value(field), Some(Item::Number(number)) if test.passes(*number));
+        condition.is_always() || condition.alternatives.iter().any(|tests| tests.iter().all(passes))
     }
 
     /// This draft with another value at `site`; `None` when there is no such site.

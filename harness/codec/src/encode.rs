@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use blobspec::Format;
 use blobspec::format::{
-    ChecksumReads, Condition, Content, CountSource, Derive, Element, Endian, Field, FieldRef,
-    FieldType, Record, Refers, Region, Scalar,
+    ChecksumReads, Content, CountSource, Derive, Element, Endian, Field, FieldType, Record, Refers,
+    Region, Scalar,
 };
 
 use crate::checksum;
@@ -538,7 +538,7 @@ impl Writer<'_> {
             }
             Some(Derive::CountOfRegion(region, filter)) => {
                 let records = self.draft.regions[*region].item.records();
-                records.iter().filter(|record| holds(self.draft, filter, record)).count() as u64
+                records.iter().filter(|record| self.draft.holds(filter, record)).count() as u64
             }
             Some(Derive::CountOfField(index)) => {
                 siblings.get(*index).map_or(0, |item| item.children().len()) as u64
@@ -592,15 +592,4 @@ impl Writer<'_> {
             target.copy_from_slice(&integer_bytes(self.format.endian, u64::from(crc), width));
         }
     }
-}
-
-/// Whether `condition` holds of a record of a draft. A derived value is not known here and passes no test.
-#[must_use]
-pub fn holds(draft: &Draft, condition: &Condition, record: &Item) -> bool {
-    let value = |field: &FieldRef| match field {
-        FieldRef::Region { region, path } => draft.regions.get(*region)?.item.at(path),
-        FieldRef::Enclosing { field, inner, .. } => record.children().get(*field)?.at(inner),
-    };
-    let passes = |(field, test): &(FieldRef, blobspec::format::Test)| matches!(value(field), Some(Item::Number(number)) if test.passes(*number));
-    condition.is_always() || condition.alternatives.iter().any(|tests| tests.iter().all(passes))
 }

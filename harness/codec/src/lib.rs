@@ -26,7 +26,7 @@ mod violation;
 
 pub use decode::{Decoded, decode};
 pub use draft::{Cut, Draft, Gap, Item, RegionDraft, Site};
-pub use encode::{EncodeError, Encoded, encode, holds};
+pub use encode::{EncodeError, Encoded, encode};
 pub use json::model_json;
 pub use model::{Model, Node, RegionNode, Span, Value};
 pub use rules::{Proposal, proposals, satisfy};

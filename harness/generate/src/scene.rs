@@ -8,7 +8,7 @@ use blobspec::format::{
     Condition, Content, FieldRef, ImageSource, LinkedSymbols, Linking, Meaning, Payloads, Sections,
     Test,
 };
-use harness_codec::{Draft, Item, holds, satisfy};
+use harness_codec::{Draft, Item, satisfy};
 
 use crate::base::{Builder, Shape};
 
@@ -290,14 +290,14 @@ impl<'f> Stage<'f> {
 fn defined(linked: &LinkedSymbols, draft: &Draft, item: &Item, symbol: &Symbol) -> Option<Item> {
     let is_right = |item: &Item| {
         let value = item.at(&linked.value) == Some(&Item::Number(symbol.value));
-        let exported = holds(draft, &linked.exported, item);
-        let weak = linked.weak.as_ref().is_some_and(|weak| holds(draft, weak, item));
+        let exported = draft.holds(&linked.exported, item);
+        let weak = linked.weak.as_ref().is_some_and(|weak| draft.holds(weak, item));
         let binding = match symbol.binding {
             Binding::Exported => exported,
             Binding::Weak => weak,
             _ => !exported && !weak,
         };
-        value && binding && holds(draft, &linked.defined, item)
+        value && binding && draft.holds(&linked.defined, item)
     };
     if is_right(item) {
         return Some(item.clone());

@@ -1,6 +1,7 @@
-//! Conditions, images and linking with every name looked up.
+//! Conditions, images, linking and relocations with every name looked up.
 
 use super::FieldRef;
+use crate::formula::Formula;
 
 /// The size of the pages that an image's sections are laid out for, in bytes: where permissions change, the next
 /// section starts at a multiple of it. A fact of the formats, whatever the machine that runs this.
@@ -152,4 +153,29 @@ pub struct LinkedRelocations {
     pub kind: Vec<usize>,
     /// Way to the addend.
     pub addend: Vec<usize>,
+}
+
+/// One kind of relocation.
+#[derive(Clone, Debug)]
+pub struct Relocation {
+    /// Name.
+    pub name: String,
+    /// Code in the relocation table.
+    pub code: Option<u64>,
+    /// Where the result goes.
+    pub place: String,
+    /// Bytes written; `None`: a pointer of the architecture.
+    pub width: Option<u8>,
+    /// The value.
+    pub calc: Formula,
+    /// The range that the value must fit.
+    pub fits: Option<String>,
+    /// The place may lead to code that jumps to S.
+    pub stub: bool,
+    /// A loader may refuse it as unsupported.
+    pub optional: bool,
+    /// Architectures; empty: all.
+    pub architectures: Vec<String>,
+    /// Clause.
+    pub clause: Option<String>,
 }
