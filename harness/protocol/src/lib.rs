@@ -17,6 +17,7 @@ pub mod oneshot;
 pub mod scenario;
 pub mod serve;
 pub mod stage;
+pub mod trap;
 pub mod value;
 pub mod vector;
 

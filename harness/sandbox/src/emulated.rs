@@ -1,0 +1,1 @@
+//! The emulated machine: a client of the program `harness-emulator`.

@@ -1,0 +1,1 @@
+//! The native machine: a zygote process that forks for each setup.
