@@ -137,6 +137,12 @@ fn symbol<'a>(context: &Context<'a>, linking: &LinkedSymbols, record: &'a Node) 
     Symbol { name, meaning: Meaning::Defined(address), exported }
 }
 
+/// The images of a valid file, in the order of the spec, for formats with and without linking.
+#[must_use]
+pub fn images(format: &Format, model: &Model, file: &[u8]) -> Vec<ImageLayout> {
+    crate::image::layouts(&Context::new(format, file, model))
+}
+
 fn patches(context: &Context<'_>, linking: &Linking) -> Vec<Patch> {
     let LinkedRelocations { table, image, place, symbol, kind, addend } = &linking.relocations;
     let patch = |record: &Node| {
@@ -225,11 +231,15 @@ impl Linked {
         Ok(Some(images))
     }
 
-    fn writes(
+    /// What the relocations write, in the order of the file.
+    ///
+    /// # Errors
+    /// As [`Self::relocated`].
+    pub fn writes(
         &self,
         format: &Format,
         bases: &[u64],
-        imports: &impl Fn(&str) -> Option<u64>,
+        imports: impl Fn(&str) -> Option<u64>,
         slot: impl Fn(usize) -> u64,
     ) -> Result<Vec<Write>, Unlinkable> {
         let mut writes = Vec::new();
@@ -241,7 +251,7 @@ impl Linked {
             if kind.calc.terms.is_empty() {
                 continue;
             }
-            let Some(address) = self.address(patch.symbol, imports) else {
+            let Some(address) = self.address(patch.symbol, &imports) else {
                 undefined = first(undefined, patch.record);
                 continue;
             };
@@ -262,11 +272,16 @@ impl Linked {
 }
 
 /// A value that goes somewhere.
-struct Write {
-    image: usize,
-    at: usize,
-    width: usize,
-    value: u64,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// Position of the image in the spec.
+    pub image: usize,
+    /// Offset in the image.
+    pub at: usize,
+    /// Bytes that are written, little-endian.
+    pub width: usize,
+    /// The value; only its low bytes count.
+    pub value: u64,
 }
 
 impl Patch {
