@@ -2,11 +2,12 @@
 //!
 //! A leaf crate: wire messages ([`message`]), their framing ([`frame`]), typed arguments and results
 //! ([`value`]), how far a loader got ([`stage`]), several modules in order ([`scenario`]), what they must
-//! look like in memory ([`linked`]), the frozen test vectors ([`vector`]) and the exit codes of the programs
-//! ([`exit`]). `README.md` beside this crate says the same in prose for people
+//! look like in memory ([`linked`]), how calls come to grief ([`trap`], [`executed`]), the frozen test vectors
+//! ([`vector`]) and the exit codes of the programs ([`exit`]). `README.md` beside this crate says the same in prose for people
 //! who write an adapter in another language.
 #![forbid(unsafe_code)]
 
+pub mod executed;
 pub mod exit;
 pub mod frame;
 pub mod hexbytes;

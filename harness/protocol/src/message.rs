@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::executed::Trapped;
 use crate::scenario::{Step, StepReply};
 use crate::{Argument, HexBytes, Returned, Stage, TypeName};
 
@@ -63,6 +64,11 @@ pub struct Describe {
     /// Whether it places images where [`Case::base`] asks for them, as far as the system lets it.
     #[serde(default)]
     pub places: bool,
+    /// Whether it runs called code where that can do no harm, and says what the code did: [`Reply::trap`],
+    /// [`Reply::breaches`], stage [`Stage::Exhausted`]. Only such a loader is asked to call code that asks for
+    /// system calls, breaks its calling convention or never ends.
+    #[serde(default)]
+    pub contains: bool,
 }
 
 /// How far the harness wants a loader to go with a file.
@@ -151,6 +157,13 @@ pub struct Reply {
     /// The buffers of the non-null pointer arguments after the call, in argument order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub buffers: Vec<HexBytes>,
+    /// How the called function came to grief (stage `trap`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trap: Option<Trapped>,
+    /// The promises of its calling convention that the called function broke, by the names of
+    /// [`crate::executed::breach`] and of registers; left out: not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breaches: Option<Vec<String>>,
     /// Where the images lie in the loader's memory (stage `loaded` and later).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<Image>,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::executed::{ExpectedSystemCall, ExpectedTrap};
 use crate::linked::{ExpectedExport, ExpectedImage};
 use crate::scenario::ScenarioStep;
 use crate::{Call, HexBytes, Returned, Stage, Want};
@@ -59,6 +60,10 @@ pub struct Vector {
     /// What a loader must support for this vector to apply; computed from the bytes.
     #[serde(default, skip_serializing_if = "Needs::is_empty")]
     pub needs: Needs,
+    /// The code that is called, disassembled for people: one instruction a line, with its offset from the
+    /// function's first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disassembly: Vec<String>,
     /// What the harness looks at for itself while the file is loaded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub observe: Vec<Observe>,
@@ -93,6 +98,16 @@ pub struct Expect {
     /// The buffers of the non-null pointer arguments after the call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub buffers: Vec<HexBytes>,
+    /// The trap that the call ends in, at stage `trap`. Beside `system_call`, either is right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trap: Option<ExpectedTrap>,
+    /// What the call asks the operating system for, at stage `trap`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system_call: Option<ExpectedSystemCall>,
+    /// The promises of the calling convention that the call breaks, by the names of [`crate::executed::breach`] and
+    /// of registers, in any order; none other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub breaches: Vec<String>,
     /// The images once the module is loaded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<ExpectedImage>,
@@ -118,6 +133,10 @@ pub struct Needs {
     /// An architecture that the machine must not be: its files are to be refused there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_architecture: Option<String>,
+    /// The code does harm where it is called without a sandbox, or never ends; see
+    /// [`crate::Describe::contains`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub containment: bool,
 }
 
 impl Needs {

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+pub use harness_protocol::executed::SystemCallAbi;
 use harness_protocol::trap::{Access, Cause};
 use serde::{Deserialize, Serialize};
 
@@ -214,19 +215,6 @@ pub struct SystemCall {
     pub number: u64,
     /// Its arguments, as the registers of that door hold them.
     pub arguments: [u64; 6],
-}
-
-/// The doors to the operating system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SystemCallAbi {
-    /// `syscall` of AMD64.
-    #[serde(rename = "x86_64")]
-    X86_64,
-    /// `int 0x80` and `sysenter`, with the numbers of 32-bit x86.
-    I386,
-    /// `svc` of ARM64.
-    Arm64,
 }
 
 /// What can be used up.
