@@ -6,6 +6,7 @@
 //! the emulated one a program of its own around an instruction set emulator. [`verdict`] reads the facts:
 //! what was returned, what trapped where, which promises of the calling convention were broken.
 
+pub mod convention;
 pub mod emulated;
 pub mod job;
 pub mod limits;

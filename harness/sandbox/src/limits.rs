@@ -25,3 +25,45 @@ pub const ARENA_LOW: u64 = 0x2000_0000_0000;
 
 /// End of the addresses of a native run.
 pub const ARENA_HIGH: u64 = 0x5000_0000_0000;
+
+/// End of the addresses of programs on 64-bit processors: half of what has 48 bits belongs to kernels.
+pub const USER_END: u64 = 1 << 47;
+
+/// Where control arrives when a call in a 64-bit program returns: in the first MiB of the arena, which the
+/// native machine keeps for itself.
+pub const LANDING: u64 = ARENA_LOW + 0xf00;
+
+/// Lowest address of stacks and buffers of 64-bit programs. They lie close together so that a child needs few
+/// page tables.
+pub const WORK_LOW: u64 = ARENA_LOW + (1 << 20);
+
+/// Where control arrives when a call in a 32-bit program returns: above what modules are usually linked to.
+pub const LANDING_32: u64 = 0xc000_0f00;
+
+/// Lowest address of stacks and buffers of 32-bit programs.
+pub const WORK_LOW_32: u64 = 0xc010_0000;
+
+/// Bytes of addresses from `WORK_LOW` (`WORK_LOW_32`) that stacks and buffers may take: the most threads with
+/// the largest buffers fit, and modules know where not to lie.
+pub const WORK_SIZE: u64 = 0x3000_0000;
+
+/// Addresses left free around every stack and buffer: an index that is a little off, or a stack frame of some
+/// size, meets no other memory.
+pub const GUARD: u64 = 16 * PAGE;
+
+/// Bytes above a call's arguments that belong to the caller and are checked afterwards: all that a stop
+/// reports, so that the window never ends early.
+pub const CALLER_AREA: u64 = STACK_WINDOW as u64;
+
+/// Most arguments of a call. With the largest of them on the stack there is still room for words of the caller
+/// in what a stop reports.
+pub const MAX_ARGUMENTS: usize = 48;
+
+/// Most bytes of one buffer: more than any case needs, and every one is copied for each call.
+pub const MAX_BUFFER: usize = 1 << 20;
+
+/// Most bytes of memory in segments: a mutated file may ask for gigabytes.
+pub const MAX_IMAGE: u64 = 256 << 20;
+
+/// An address that is no further than this from a region is named by that region.
+pub const NEAR: u64 = 1 << 20;

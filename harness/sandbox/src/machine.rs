@@ -69,7 +69,8 @@ pub enum MachineError {
 pub struct Setup {
     /// Whose instructions to run.
     pub architecture: Architecture,
-    /// All memory that there is, by ascending address, with at least one page between any two.
+    /// All memory that there is, by ascending address. No two share a page; stacks and buffers keep a distance
+    /// from everything else, but segments of one image may touch.
     pub regions: Vec<Region>,
     /// The calls to make, at least one.
     pub calls: Vec<Call>,
