@@ -9,7 +9,7 @@ mod kept;
 #[cfg(test)]
 mod tests;
 
-use harness_protocol::{Argument, TypeName};
+use harness_protocol::Argument;
 
 use crate::Architecture;
 pub(crate) use arrival::{Arrival, poison_byte, stack_bytes};

@@ -6,7 +6,7 @@
 //! the emulated one a program of its own around an instruction set emulator. [`verdict`] reads the facts:
 //! what was returned, what trapped where, which promises of the calling convention were broken.
 
-pub mod convention;
+mod convention;
 pub mod emulated;
 pub mod job;
 pub mod limits;
@@ -17,11 +17,11 @@ pub mod program;
 pub mod registers;
 pub mod verdict;
 
-pub use job::{Budget, Calls, Convention, Job, Plan};
+pub use job::{Budget, Calls, Convention, Job, Plan, PlanError};
 pub use machine::{
     Call as MachineCall, Fill, Machine, MachineError, Region, Report, Resource, Setup, Stop,
     StopReason, SystemCall, SystemCallAbi, Tracing,
 };
 pub use program::{Architecture, Permissions, Program, Segment, Symbol};
 pub use registers::Registers;
-pub use verdict::{Breach, Outcome, Place, Verdict};
+pub use verdict::{Answer, Breach, Outcome, Place, Verdict};

@@ -1,20 +1,33 @@
 //! What a report means: results by type, traps by place, broken promises.
 
+mod breaches;
+mod chain;
+mod extended;
+mod place;
+mod results;
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use harness_protocol::trap::{Access, Cause};
 use harness_protocol::{HexBytes, Returned, Stage};
 
-use crate::machine::{Report, Resource, SystemCall};
+use crate::machine::{Report, Resource, Stop, StopReason, SystemCall};
 use crate::{Plan, Program, Registers};
+pub use place::Place;
+use results::Memory;
 
 /// What came of a job.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
     /// How it ended; of several calls, how the first ended that did not return, else the first.
     pub outcome: Outcome,
-    /// Promises that the code broke although it returned.
+    /// Promises that the code broke although every call returned; of several calls, those of the first that
+    /// broke any.
     pub breaches: Vec<Breach>,
+    /// What the calls after the first returned, when all did.
+    pub others: Vec<Answer>,
     /// Where control was at the end; `None` when it returned.
     pub pc: Option<Place>,
     /// All registers at the end.
@@ -31,6 +44,15 @@ pub struct Verdict {
     pub trace: Vec<u64>,
     /// Name of the machine.
     pub machine: &'static str,
+}
+
+/// What a call came back with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// What it returned.
+    pub value: Returned,
+    /// The buffers of its non-null pointer arguments afterwards.
+    pub buffers: Vec<HexBytes>,
 }
 
 /// How a job ended.
@@ -72,19 +94,6 @@ impl Outcome {
             Self::Exhausted(_) => Stage::Exhausted,
         }
     }
-}
-
-/// An address, said by what it belongs to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The address.
-    pub address: u64,
-    /// The region that holds it, or the nearest one, and the distance from its start (negative: before it).
-    pub region: Option<(String, i64)>,
-    /// Whether the address lies in that region (else beside it).
-    pub inside: bool,
-    /// The symbol at or before it in the same region, and the distance.
-    pub symbol: Option<(String, u64)>,
 }
 
 /// A promise that code broke although it returned.
@@ -146,18 +155,66 @@ pub enum Breach {
 /// Reads a report.
 #[must_use]
 pub fn read(program: &Program, plan: &Plan, report: Report, machine: &'static str) -> Verdict {
-    let _ = (program, plan, machine);
-    let stop = report.stops.into_iter().next();
-    Verdict {
-        outcome: Outcome::Exhausted(Resource::Wall),
+    let place = |address| place::place(&plan.setup, program, address);
+    let memory = Memory::new(&plan.setup, &report.memory);
+    let mut verdict = Verdict {
+        outcome: Outcome::Killed(0),
         breaches: Vec::new(),
+        others: Vec::new(),
         pc: None,
-        registers: stop.map_or_else(|| Registers::X86_64(Box::default()), |stop| stop.registers),
+        registers: plan.setup.calls[0].registers.clone(),
         chain: Vec::new(),
         memory: Vec::new(),
         cpu: report.cpu,
         instructions: report.instructions,
         trace: report.trace,
         machine,
+    };
+    match decisive(&report.stops) {
+        Some(stop) => {
+            verdict.outcome = outcome(stop.reason, place);
+            verdict.pc = Some(place(stop.registers.pc()));
+            verdict.chain = chain::chain(program, stop).into_iter().map(place).collect();
+            verdict.registers = stop.registers.clone();
+        }
+        None if !report.stops.is_empty() => {
+            let mut answers = results::answers(program, plan, &report.stops, &memory).into_iter();
+            if let Some(Answer { value, buffers }) = answers.next() {
+                verdict.outcome = Outcome::Returned { value, buffers };
+            }
+            verdict.others = answers.collect();
+            verdict.breaches = breaches::breaches(program, plan, &report.stops, &memory);
+            verdict.registers = report.stops[0].registers.clone();
+        }
+        // A machine that says nothing of any call lost the child before it began.
+        None => {}
+    }
+    let names = plan.setup.regions.iter().filter(|region| region.kept);
+    let kept = names.zip(report.memory);
+    verdict.memory =
+        kept.map(|(region, bytes)| (region.name.clone(), region.address, bytes)).collect();
+    verdict
+}
+
+/// The first stop that is no return. One that was only abandoned counts when nothing else explains it.
+fn decisive(stops: &[Stop]) -> Option<&Stop> {
+    let is = |wanted: fn(&StopReason) -> bool| stops.iter().find(|stop| wanted(&stop.reason));
+    is(|reason| !matches!(reason, StopReason::Landed | StopReason::Abandoned))
+        .or_else(|| is(|reason| matches!(reason, StopReason::Abandoned)))
+}
+
+/// What the reason of a stop that is no return means.
+fn outcome(reason: StopReason, place: impl Fn(u64) -> Place) -> Outcome {
+    match reason {
+        StopReason::Trapped(trap) => Outcome::Trapped {
+            cause: trap.cause,
+            access: trap.access,
+            address: trap.address.map(place),
+            signal: trap.signal,
+        },
+        StopReason::SystemCall(call) => Outcome::Forbidden(call),
+        StopReason::Exhausted(resource) => Outcome::Exhausted(resource),
+        StopReason::Killed(signal) => Outcome::Killed(signal),
+        StopReason::Abandoned | StopReason::Landed => Outcome::Exhausted(Resource::Wall),
     }
 }
