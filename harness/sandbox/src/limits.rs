@@ -67,3 +67,20 @@ pub const MAX_IMAGE: u64 = 256 << 20;
 
 /// An address that is no further than this from a region is named by that region.
 pub const NEAR: u64 = 1 << 20;
+
+/// Most bytes of a message from or to the emulator: a program of [`MAX_IMAGE`] and all buffers of a call.
+pub const MAX_EMULATOR_FRAME: usize = 512 << 20;
+
+/// Most setups that the emulator is sent before it answered: enough that it never waits, and their reports do
+/// not fill memory.
+pub const EMULATOR_WINDOW: usize = 64;
+
+/// Bytes of the buffers on both ends of the emulator's pipes: a pipe takes no more at once on Linux.
+pub const EMULATOR_BUFFER: usize = 64 << 10;
+
+/// How long a starting emulator may take to say its version: it does nothing before.
+pub const EMULATOR_START: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// How much longer than its budget of wall time a run may take until the emulator counts as hung: it also copies
+/// memory, translates code, and may have to wait for a processor.
+pub const EMULATOR_GRACE: std::time::Duration = std::time::Duration::from_secs(20);
