@@ -82,7 +82,8 @@ fn beside_buffers(buffers: &[(u64, usize)], memory: &Memory<'_>) -> Vec<Breach> 
 fn first_unpoisoned(address: u64, bytes: &[u8]) -> Option<u64> {
     let poison: [u8; 8] = std::array::from_fn(|at| poison_byte(address + at as u64));
     let chunk = bytes.chunks(8).position(|chunk| chunk != &poison[..chunk.len()])?;
-    let within = bytes[chunk * 8..].iter().zip(poison).position(|(&byte, poison)| byte != poison)?;
+    let within =
+        bytes[chunk * 8..].iter().zip(poison).position(|(&byte, poison)| byte != poison)?;
     Some(address + (chunk * 8 + within) as u64)
 }
 

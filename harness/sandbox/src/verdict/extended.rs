@@ -1,5 +1,8 @@
 //! The 80-bit floats of the x87 unit, stored as a caller stores them: rounded to nearest, ties to even.
 
+#[cfg(test)]
+mod tests;
+
 /// A float format of IEEE 754: bits of the exponent and of the fraction.
 #[derive(Clone, Copy)]
 struct Format {
@@ -40,6 +43,9 @@ fn magnitude(exponent: u16, significand: u64, to: Format) -> u64 {
     }
     let bias = (1 << (to.exponent - 1)) - 1;
     let mut exponent = i32::from(exponent.max(1)) - 0x3fff + bias;
+    if exponent > 2 * bias {
+        return infinity;
+    }
     // Bits of the significand that do not fit; those of subnormal results lose one more for each step.
     let mut dropped = 63 - to.fraction;
     if exponent < 1 {
