@@ -231,15 +231,11 @@ impl Linked {
         Ok(Some(images))
     }
 
-    /// What the relocations write, in the order of the file.
-    ///
-    /// # Errors
-    /// As [`Self::relocated`].
-    pub fn writes(
+    fn writes(
         &self,
         format: &Format,
         bases: &[u64],
-        imports: impl Fn(&str) -> Option<u64>,
+        imports: &impl Fn(&str) -> Option<u64>,
         slot: impl Fn(usize) -> u64,
     ) -> Result<Vec<Write>, Unlinkable> {
         let mut writes = Vec::new();
@@ -251,7 +247,7 @@ impl Linked {
             if kind.calc.terms.is_empty() {
                 continue;
             }
-            let Some(address) = self.address(patch.symbol, &imports) else {
+            let Some(address) = self.address(patch.symbol, imports) else {
                 undefined = first(undefined, patch.record);
                 continue;
             };
@@ -272,16 +268,11 @@ impl Linked {
 }
 
 /// A value that goes somewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Write {
-    /// Position of the image in the spec.
-    pub image: usize,
-    /// Offset in the image.
-    pub at: usize,
-    /// Bytes that are written, little-endian.
-    pub width: usize,
-    /// The value; only its low bytes count.
-    pub value: u64,
+struct Write {
+    image: usize,
+    at: usize,
+    width: usize,
+    value: u64,
 }
 
 impl Patch {

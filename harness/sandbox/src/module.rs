@@ -8,6 +8,7 @@ mod place;
 mod reading;
 mod scp;
 mod smf;
+mod stubs;
 
 use std::collections::BTreeMap;
 

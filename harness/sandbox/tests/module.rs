@@ -9,7 +9,7 @@ use harness_protocol::linked::{ExpectedImage, Way};
 use harness_protocol::{Stage, Vector, VectorFile, Want};
 use harness_sandbox::limits::{MAX_IMAGE, PAGE};
 use harness_sandbox::module::{self, Module, ModuleError, load};
-use harness_sandbox::{Convention, Permissions, Segment};
+use harness_sandbox::{Architecture, Convention, Permissions, Segment};
 
 /// Where modules are loaded: below 4 GiB and far above.
 const BASES: [u64; 2] = [0x40_0000, 0x2001_2345_6000];
@@ -72,6 +72,23 @@ fn number(bytes: &[u8]) -> u64 {
     u64::from_le_bytes(wide)
 }
 
+fn signed_32(bytes: &[u8]) -> u64 {
+    i64::from(u32::try_from(number(bytes)).unwrap().cast_signed()).cast_unsigned()
+}
+
+/// Where the stub at `address` jumps to, by the one form that each processor's stubs have.
+fn jumps_to(module: &Module, address: u64) -> Option<u64> {
+    let code = read(module, address, 8)?;
+    let jump: &[u8] = match module.program.architecture {
+        Architecture::X86_64 => &[0xff, 0x25, 2, 0, 0, 0],
+        Architecture::Arm64 => &[0x50, 0, 0, 0x58, 0, 0x02, 0x1f, 0xd6],
+        Architecture::X86_32 => return None,
+    };
+    let segment = module.program.segments.iter().find(|segment| segment.name == "stubs")?;
+    let executable = segment.permissions == Permissions::Rx;
+    (executable && code.starts_with(jump)).then(|| number(&read(module, address + 8, 8).unwrap()))
+}
+
 /// What is not as the vector says of one image.
 fn wrong(module: &Module, image: &ExpectedImage) -> Vec<String> {
     let bases = bases(module);
@@ -92,10 +109,17 @@ fn wrong(module: &Module, image: &ExpectedImage) -> Vec<String> {
         let (at, width) = (usize::try_from(patch.at).unwrap(), usize::from(patch.width));
         let (symbol, rest) = (evaluate(&patch.symbol), evaluate(&patch.rest));
         let value = match patch.way {
-            Way::Direct | Way::Stub => symbol.wrapping_add(rest),
+            Way::Direct => symbol.wrapping_add(rest),
+            Way::Stub => {
+                let found = signed_32(&read(module, base + patch.at, width).unwrap());
+                let reached = found.wrapping_sub(rest);
+                if reached != symbol && jumps_to(module, reached) != Some(symbol) {
+                    wrong.push(format!("{}+{:#x}: no stub at {reached:#x}", image.name, patch.at));
+                }
+                found
+            }
             Way::Slot => {
-                let found = number(&read(module, base + patch.at, width).unwrap());
-                let found = i64::from(u32::try_from(found).unwrap().cast_signed()).cast_unsigned();
+                let found = signed_32(&read(module, base + patch.at, width).unwrap());
                 let slot = found.wrapping_sub(rest);
                 if read(module, slot, 8).map(|bytes| number(&bytes)) != Some(symbol) {
                     wrong.push(format!("{}+{:#x}: no slot at {slot:#x}", image.name, patch.at));
@@ -147,12 +171,6 @@ fn memory_is_what_the_vectors_say_at_both_bases() {
         for base in near(vector) {
             let module = match load_at(vector, &format, base) {
                 Ok(module) => module,
-                // Where a stub would reach, refusing is right too.
-                Err(ModuleError::Unresolvable { .. })
-                    if vector.expect.stages.contains(&Stage::Unresolvable) =>
-                {
-                    continue;
-                }
                 Err(ModuleError::Unsupported(_)) if is_large(vector) => continue,
                 Err(error) => panic!("{} at {base:#x}: {error}", vector.id),
             };
@@ -272,7 +290,7 @@ fn stdcall_means_something_on_32_bit_x86_only() {
         let key = (module.program.architecture, named);
         assert_eq!(*conventions.entry(key).or_insert(function.convention), function.convention);
     }
-    use harness_sandbox::Architecture::{Arm64, X86_32, X86_64};
+    use Architecture::{Arm64, X86_32, X86_64};
     for (key, convention) in conventions {
         let expected = match key {
             (X86_32, 1) => Convention::Stdcall,
@@ -332,7 +350,7 @@ fn bases_that_no_module_can_lie_at_are_refused() {
     let x86_32 = |vector: &&Vector| {
         vector.expect.accepts()
             && load_at(vector, &format, BASES[0]).is_ok_and(|module| {
-                module.program.architecture == harness_sandbox::Architecture::X86_32
+                module.program.architecture == Architecture::X86_32
                     && !module.program.segments.is_empty()
             })
     };

@@ -1,7 +1,7 @@
 //! Where images come to lie, and the segments that they are made of.
 
 use blobspec::format::ImageSource;
-use harness_codec::link::{ImageLayout, Write};
+use harness_codec::link::ImageLayout;
 
 use super::reading::Reading;
 use super::{ModuleError, Origin};
@@ -112,14 +112,19 @@ fn permissions(name: &str) -> Result<Permissions, ModuleError> {
         .ok_or_else(|| ModuleError::Unsupported(format!("memory is never mapped `{name}` here")))
 }
 
-/// Writes what relocations write; they lie inside their image, as the rules of the format demand.
-pub(super) fn apply(segments: &mut [Segment], bases: &[u64], writes: &[Write]) {
+/// Bytes that a relocation writes.
+pub(super) struct Write {
+    pub(super) address: u64,
+    pub(super) value: u64,
+    /// How many of the value's bytes are written, from the low end.
+    pub(super) width: usize,
+}
+
+/// Writes what relocations write; it lies inside an image, as the rules of the formats demand.
+pub(super) fn apply(segments: &mut [Segment], writes: &[Write]) {
     for write in writes {
-        let at = u64::try_from(write.at).unwrap_or(u64::MAX);
-        let start = bases.get(write.image).copied().unwrap_or(0).wrapping_add(at);
-        for (address, byte) in
-            (start..).zip(write.value.to_le_bytes().into_iter().take(write.width))
-        {
+        let bytes = write.value.to_le_bytes().into_iter().take(write.width);
+        for (address, byte) in (write.address..).zip(bytes) {
             let inside = |segment: &&mut Segment| {
                 address.checked_sub(segment.address).is_some_and(|offset| offset < segment.size)
             };

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 
 use blobspec::format::Linking;
 use blobspec::formula::Symbol as Letter;
-use harness_codec::link::{Address, Linked, Meaning, Unlinkable, link};
+use harness_codec::link::{Address, Linked, Meaning, Unlinkable, fits, link};
 use harness_codec::{Node, Value};
 
-use super::place::{Placement, apply};
+use super::place::{Placement, Write, apply};
 use super::reading::Reading;
+use super::stubs::{Stubs, after};
 use super::{Function, Import, Interface, Module, ModuleError, Origin};
 use crate::{Architecture, Convention, Permissions, Program, Segment, Symbol};
 
@@ -30,16 +31,12 @@ pub(super) fn load(
     let interface = context.interface(architecture, &placement.bases);
     let mut segments = placement.segments(reading.file)?;
     let slots = context.slots();
-    let writes = linked
-        .writes(
-            reading.format,
-            &placement.bases,
-            |name| context.import(name),
-            |symbol| slots.get(&symbol).copied().unwrap_or(0),
-        )
-        .map_err(|error| context.unresolvable(error))?;
-    apply(&mut segments, &placement.bases, &writes);
-    segments.extend(context.got(&slots));
+    let got = context.got(&slots);
+    let mut stubs = Stubs::new(architecture, got.as_ref().map_or(placement.after, after));
+    let writes = context.writes(&slots, &mut stubs).map_err(|e| context.unresolvable(e))?;
+    apply(&mut segments, &writes);
+    segments.extend(got);
+    segments.extend(stubs.segment());
     let mut origins = placement.origins(reading);
     origins.extend(context.symbol_origins());
     origins.extend(context.relocation_origins());
@@ -175,6 +172,45 @@ impl Linker<'_> {
         let size = SLOT * u64::try_from(slots.len()).unwrap_or(u64::MAX);
         let permissions = Permissions::R;
         Some(Segment { name: GOT.to_owned(), address: *address, bytes, size, permissions })
+    }
+
+    /// What the relocations write. Where another module's symbol is out of
+    /// reach and the format lets the place lead to a stub, it does.
+    fn writes(
+        &self,
+        slots: &BTreeMap<usize, u64>,
+        stubs: &mut Stubs,
+    ) -> Result<Vec<Write>, Unlinkable> {
+        let bases = &self.placement.bases;
+        let (mut writes, mut undefined, mut misfit) = (Vec::new(), Vec::new(), Vec::new());
+        for patch in &self.linked.patches {
+            let Some(kind) = self.reading.format.relocations.get(patch.kind) else { continue };
+            if kind.calc.terms.is_empty() {
+                continue;
+            }
+            let Some(symbol) = self.linked.address(patch.symbol, |name| self.import(name)) else {
+                undefined.push(patch.record);
+                continue;
+            };
+            let foreign = matches!(symbol, Address::Number(_));
+            let symbol = symbol.at(bases);
+            let slot = slots.get(&patch.symbol).copied().unwrap_or(0);
+            let mut value = patch.value(&kind.calc, bases, symbol, slot);
+            if !fits(kind, value) && kind.stub && foreign {
+                value = patch.value(&kind.calc, bases, stubs.to(symbol), slot);
+            }
+            if !fits(kind, value) {
+                misfit.push(patch.record);
+            }
+            let base = bases.get(patch.image).copied().unwrap_or(0);
+            let width = usize::from(kind.width.unwrap_or(8));
+            writes.push(Write { address: base.wrapping_add(patch.at), value, width });
+        }
+        match (undefined.into_iter().min(), misfit.into_iter().min()) {
+            (Some(record), _) => Err(Unlinkable::Undefined(record)),
+            (None, Some(record)) => Err(Unlinkable::OutOfRange(record)),
+            (None, None) => Ok(writes),
+        }
     }
 
     fn symbol_name(&self, symbol: usize) -> &str {
