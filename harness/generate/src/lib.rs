@@ -10,6 +10,7 @@
 pub mod base;
 mod code;
 mod coverage;
+mod execute;
 pub mod files;
 pub mod findings;
 pub mod fuzzing;

@@ -1,5 +1,6 @@
 //! Test vectors with expectations that the codec has proven.
 
+mod executing;
 mod modules;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -64,6 +65,7 @@ pub fn generate(spec: &Spec, readings: &Readings) -> Result<Suite, GenerateError
     }
     maker.loading(&bases);
     maker.linking(&bases);
+    maker.executing();
     let others = other_readings(spec, readings)?;
     for (choice, reading, other) in &others {
         maker.reading(choice, reading, other)?;
@@ -423,6 +425,7 @@ impl<'f> Maker<'f> {
             for (choice, reading, other) in others {
                 let decoded = decode(other, &vector.bytes.0);
                 let theirs = match vector.want {
+                    Want::Call => executing::under_reading(self.format, other, vector),
                     Want::Load => {
                         linking::expectation(other, &vector.bytes.0, &decoded, &vector.imports)
                     }

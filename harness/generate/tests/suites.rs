@@ -98,7 +98,9 @@ fn ids_and_questions_are_unique(
         let needs = vector.needs.architecture.clone().filter(|_| scenario);
         // Which machine asks decides between a file that is loaded and the same one refused.
         let foreign = vector.needs.not_architecture.clone();
-        (serde_json::to_string(&vector.steps).unwrap(), needs, foreign)
+        // One file may be called with many arguments.
+        let call = serde_json::to_string(&vector.call).unwrap();
+        (serde_json::to_string(&vector.steps).unwrap(), needs, foreign, call)
     };
     let questions: HashSet<_> = vectors
         .iter()

@@ -159,7 +159,7 @@ pub struct Reply {
     pub buffers: Vec<HexBytes>,
     /// How the called function came to grief (stage `trap`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trap: Option<Trapped>,
+    pub trap: Option<Box<Trapped>>,
     /// The promises of its calling convention that the called function broke, by the names of
     /// [`crate::executed::breach`] and of registers; left out: not looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]

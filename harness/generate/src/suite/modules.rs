@@ -9,7 +9,7 @@ use crate::base::{Base, Builder, Shape, profiles};
 use crate::{loads, scenarios, scene};
 
 /// Where modules are asked to lie: just above what 32 bits address, and far away from there.
-const BASES: [(&str, u64); 2] = [("low", 0x1_0000_0000), ("high", 0x6000_0000_0000)];
+pub(super) const BASES: [(&str, u64); 2] = [("low", 0x1_0000_0000), ("high", 0x6000_0000_0000)];
 
 impl<'f> Maker<'f> {
     /// Modules of formats that link, loaded at two bases far apart, and several of them in order.
