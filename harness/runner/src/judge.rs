@@ -3,11 +3,14 @@
 //! The order of the checks is the order of a load: accepted or rejected, stage, model, exports, call. The
 //! first difference is the outcome. A scenario is judged step by step.
 
+mod executed;
 mod exports;
 pub mod model;
 mod scenario;
 mod trim;
 
+pub use executed::is_right_death;
+pub(crate) use executed::may_die;
 pub use trim::trimmed;
 
 use harness_protocol::{Expect, Reply, Stage, Vector, Want};
@@ -131,7 +134,7 @@ pub fn judge(
         return scenario::judge(&vector.steps, &reply.steps).unwrap_or_else(|| Verdict::pass(None));
     }
     let executed = matches!(said, Said::Stage(Stage::Returned)) || want == Want::Call;
-    if executed && let Some(cause) = call_difference(expect, reply) {
+    if executed && let Some(cause) = executed::difference(expect, said, reply) {
         return Verdict::new(Outcome::WrongResult, cause);
     }
     Verdict::pass(None)

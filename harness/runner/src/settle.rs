@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use harness_protocol::{Expect, Reply, Stage, Vector, Want};
 
 use crate::attempt::{Attempt, Told};
+use crate::connection::incident::Incident;
 use crate::connection::session::{Greeting, Question};
 use crate::deviations::Coverage;
 use crate::expectation::{Choices, expectation};
-use crate::judge::{Said, Verdict, judge, trimmed};
+use crate::judge::{Said, Verdict, is_right_death, judge, may_die, trimmed};
 use crate::observe::{self, Asked};
 use crate::options::{Event, RunOptions};
 use crate::sys::wait::own_peak_kib;
@@ -81,14 +82,14 @@ impl<'a> Plan<'a> {
             failures: AtomicUsize::new(0),
             abandoned: AtomicBool::new(false),
         };
-        let (mut pipelined, mut observed, mut scenarios) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut pipelined, mut observed, mut alone) = (Vec::new(), Vec::new(), Vec::new());
         (plan.sink)(Event::Started { total: vectors.len() });
         for (index, vector) in vectors.iter().enumerate() {
             let reason = skip::derived(&plan.question(index), implementation, choices);
             if let Some(reason) = reason {
                 plan.settle(skipped(plan.blank(index), Skip::Derived(reason)));
-            } else if vector.want == Want::Scenario {
-                scenarios.push(index);
+            } else if plan.needs_fresh_process(index) {
+                alone.push(index);
             } else if observe::wanted(vector) {
                 observed.push(index);
             } else {
@@ -96,8 +97,8 @@ impl<'a> Plan<'a> {
             }
         }
         plan.pipelined = Queue::new(pipelined);
-        // Last, and each in a fresh process: code that ran may have left anything behind.
-        observed.extend(scenarios);
+        // Last, and each in a fresh process: code that ran may have left anything behind, or taken the process down.
+        observed.extend(alone);
         plan.observed = Queue::new(observed);
         plan
     }
@@ -107,14 +108,22 @@ impl<'a> Plan<'a> {
         self.pipelined.pop()
     }
 
-    /// The next vector that must be alone: it is looked at, or is a scenario.
+    /// The next vector that must be alone: it is looked at, is a scenario, or may end the process.
     pub(crate) fn next_observed(&self) -> Option<usize> {
         self.observed.pop()
     }
 
     /// Whether the vector is asked only of a process that was asked nothing before.
     pub(crate) fn needs_fresh_process(&self, index: usize) -> bool {
-        self.vectors[index].want == Want::Scenario
+        let vector = &self.vectors[index];
+        vector.want == Want::Scenario || may_die(vector, self.expect(index))
+    }
+
+    /// Whether the loader died of the code that it was asked to call, as one does that does not contain code.
+    pub(crate) fn is_right_death(&self, index: usize, incident: &Incident) -> bool {
+        let (vector, expect) = (&self.vectors[index], self.expect(index));
+        !self.implementation.describe.contains
+            && incident.crash().is_some_and(|crash| is_right_death(vector, expect, crash))
     }
 
     /// Vectors that are to be tried at all.
@@ -176,6 +185,11 @@ impl<'a> Plan<'a> {
         result.duration_us = u64::try_from(attempt.duration.as_micros()).unwrap_or(u64::MAX);
         let accepts = attempt.accepts();
         match attempt.told {
+            Told::Incident(incident)
+                if !attempt.answered_first && self.is_right_death(index, &incident) =>
+            {
+                result.crash = incident.crash().cloned();
+            }
             Told::Incident(incident) => {
                 result.outcome = incident.outcome();
                 result.cause = incident.to_string();

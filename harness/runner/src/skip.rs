@@ -38,6 +38,9 @@ pub(crate) fn derived(
     {
         return Some(format!("{own} code is not foreign on this machine"));
     }
+    if vector.needs.containment && !describe.contains {
+        return Some("the loader does not declare that it contains the code it calls".into());
+    }
     if let Err(conflict) = expectation(vector, choices) {
         let (first, second) = (conflict.first, conflict.second);
         return Some(format!("the declared readings of {first} and {second} contradict here"));
@@ -199,6 +202,26 @@ mod tests {
         }
         let question = Question { format: "smf", vector: &vector };
         assert!(derived(&question, &pipe, &Choices::new()).is_some());
+    }
+
+    #[rstest]
+    #[case(false, true, Some("contains the code"))]
+    #[case(true, true, None)]
+    #[case(false, false, None)]
+    fn only_who_contains_code_is_asked_to_call_what_does_harm(
+        #[case] contains: bool,
+        #[case] containment: bool,
+        #[case] reason: Option<&str>,
+    ) {
+        let mut vector = crate::sample::vector("scp/x", &[harness_protocol::Stage::Returned]);
+        vector.want = Want::Call;
+        vector.needs.containment = containment;
+        let describe = Describe { wants: vec![Want::Call], contains, ..Describe::default() };
+        let pipe = implementation(describe, Connection::Pipe { command: Vec::new() });
+        let question = Question { format: "scp", vector: &vector };
+        let found = derived(&question, &pipe, &Choices::new());
+        assert_eq!(found.is_some(), reason.is_some(), "{found:?}");
+        assert!(found.unwrap_or_default().contains(reason.unwrap_or_default()));
     }
 
     fn implementation(describe: Describe, connection: Connection) -> Implementation {

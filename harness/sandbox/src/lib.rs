@@ -8,6 +8,7 @@
 
 mod convention;
 pub mod emulated;
+pub mod expect;
 pub mod job;
 pub mod limits;
 pub mod machine;

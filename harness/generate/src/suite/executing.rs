@@ -25,6 +25,8 @@ impl Maker<'_> {
                 }
                 let Some(code) = Code::of(&architecture, case.snippet) else { continue };
                 let file = match (&signatures, &stage) {
+                    // Files of formats that link do not say that a function has no effects.
+                    (_, Some(_)) if case.pure => None,
                     (_, Some(stage)) => self.linked_file(stage, &case, &codes, &code),
                     (Some(signatures), None) if case.links.is_empty() => {
                         signatures.file(&case, &codes, &code.bytes, code.entry)

@@ -26,6 +26,8 @@ pub fn trimmed(reply: Reply, outcome: Outcome) -> Reply {
         kept.steps.clear();
     }
     kept.model = kept.model.filter(is_short);
+    kept.trap = kept.trap.filter(is_short);
+    kept.breaches = kept.breaches.filter(is_short);
     if length(&kept.buffers) > MAX_KEPT_MODEL {
         kept.buffers.clear();
     }

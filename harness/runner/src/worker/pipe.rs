@@ -205,11 +205,18 @@ impl Worker<'_, '_> {
 
     /// The process is of no use any more.
     fn incident(&mut self, incident: Incident) -> Result<(), RunError> {
-        self.plan.restarted(&incident.to_string());
         let Some(session) = self.session.take() else { return Ok(()) };
         let flights: Vec<_> = session.in_flight().collect();
         drop(session);
         let held = self.held.take();
+        if let ([only], None) = (&flights[..], &held)
+            && self.plan.is_right_death(*only, &incident)
+        {
+            let attempt = Attempt::from_incident(incident, Duration::ZERO);
+            self.plan.settle(self.plan.judged(*only, attempt));
+            return Ok(());
+        }
+        self.plan.restarted(&incident.to_string());
         match flights[..] {
             [] => Ok(()),
             [only] => self.resolve(held, only, incident),
@@ -252,7 +259,10 @@ impl Worker<'_, '_> {
         if let Some(suspicion) = &mut self.suspicion {
             suspicion.culprit_found = true;
         }
-        let attempt = Attempt::from_incident(incident, alone.duration);
+        let attempt = Attempt {
+            answered_first: alone.answered_first,
+            ..Attempt::from_incident(incident, alone.duration)
+        };
         let mut result = self.plan.judged(index, attempt);
         add_isolated(&mut result, self.plan.judged(index, alone).outcome, LEAK);
         self.plan.settle(result);
