@@ -13,6 +13,7 @@ pub mod job;
 pub mod limits;
 pub mod machine;
 pub mod module;
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub mod native;
 pub mod program;
 pub mod registers;

@@ -84,3 +84,26 @@ pub const EMULATOR_START: std::time::Duration = std::time::Duration::from_secs(2
 /// How much longer than its budget of wall time a run may take until the emulator counts as hung: it also copies
 /// memory, translates code, and may have to wait for a processor.
 pub const EMULATOR_GRACE: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// End of the addresses that processors with four levels of pages give to programs.
+pub const ABOVE: u64 = 0x7fff_ffff_f000;
+
+/// Most bytes that all regions of a native run may hold together: the largest image and many buffers.
+pub const MAX_NATIVE_BYTES: u64 = 0x3000_0000;
+
+/// Most mappings of a native run. The kernel allows 65,530 for a process.
+pub const MAX_PIECES: usize = 1024;
+
+/// How often a zygote without work looks whether its client is still there.
+#[cfg(target_os = "linux")]
+pub(crate) const IDLE_CHECK: rustix::time::Timespec =
+    rustix::time::Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
+
+/// How long to look for an answer before sleeping on it: sleeping and waking costs some microseconds.
+pub(crate) const SPINS: u32 = 200;
+
+/// How much longer than its own budgets a case may take before the zygote is taken for lost.
+pub(crate) const GRACE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Zero bytes at the end of a slice from which on giving the pages back is cheaper than writing zeros.
+pub(crate) const PUNCH: usize = 1 << 20;

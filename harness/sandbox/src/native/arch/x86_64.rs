@@ -1,0 +1,328 @@
+//! Native cases on AMD64: how they start and end, and what the kernel says about them.
+
+use std::mem::offset_of;
+
+use nix::libc;
+use nix::sys::ptrace;
+use nix::unistd::Pid;
+
+use super::super::shared::{CONTEXTS, SCRATCH, STUB};
+use crate::limits::{ABOVE, ARENA_HIGH, ARENA_LOW, LANDING};
+use crate::registers::X86_64;
+use crate::{Architecture, Registers};
+
+/// The architecture that runs natively here.
+pub(in crate::native) const NATIVE: Architecture = Architecture::X86_64;
+/// What seccomp calls it.
+pub(in crate::native) const AUDIT: u32 = 0xc000_003e;
+/// What seccomp calls the door of 32-bit programs.
+pub(in crate::native) const AUDIT_32: u32 = 0x4000_0003;
+
+/// What the stub loads before a call: the stub's only way to pass on is to pop all of it.
+#[repr(C, align(16))]
+#[derive(Clone, Copy, Debug)]
+pub(in crate::native) struct Context {
+    /// All general registers but `rsp`, by their numbers.
+    general: [u64; 15],
+    /// `rip cs rflags rsp ss`, for `iretq`.
+    frame: [u64; 5],
+    /// In the layout of `fxrstor`.
+    fx: Fx,
+    _rest: [u64; 44],
+}
+
+/// The registers of x87 and SSE, in the layout of `fxsave`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(in crate::native) struct Fx {
+    fcw: u16,
+    fsw: u16,
+    ftw: u16,
+    fop: u16,
+    rip: u64,
+    rdp: u64,
+    mxcsr: u32,
+    mxcsr_mask: u32,
+    st: [u128; 8],
+    xmm: [u128; 16],
+    _rest: [u64; 12],
+}
+
+/// Selectors of 64-bit user code and data under Linux.
+const CS: u64 = 0x33;
+const SS: u64 = 0x2b;
+
+const _: () = assert!(size_of::<Context>() == 1024 && size_of::<Fx>() == 512);
+const _: () = assert!(offset_of!(Context, fx) == 160);
+const _: () = assert!(LANDING == STUB + 0xf00);
+
+/// All registers of a stopped thread, as the kernel gives them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(in crate::native) struct RawRegisters {
+    user: libc::user_regs_struct,
+    fx: Fx,
+}
+
+core::arch::global_asm!(
+    r#"
+    .pushsection .text.harness_sandbox_stub, "ax", @progbits
+    .balign 16
+    .globl harness_sandbox_stub
+    .hidden harness_sandbox_stub
+harness_sandbox_stub:
+    # r15: the context. Leaves nothing mapped but the arena.
+    xor edi, edi
+    movabs rsi, {low}
+    mov eax, {munmap}
+    syscall
+10: test rax, rax
+    jnz 30f
+    movabs rdi, {high}
+    movabs rsi, {above} - {high}
+    mov eax, {munmap}
+    syscall
+11: test rax, rax
+    jnz 30f
+    movabs rax, {scratch}
+    mov dword ptr [rax], 1          # the other threads may go
+    jmp 20f
+
+    .org harness_sandbox_stub + {wait}
+    # A thread of several at once. r15: its context.
+    movabs rax, {scratch}
+    lock inc dword ptr [rax + 4]    # has arrived here
+12: pause
+    cmp dword ptr [rax], 0
+    je 12b
+
+20: mov rsp, r15
+    fxrstor64 [rsp + 160]
+    pop rax
+    pop rcx
+    pop rdx
+    pop rbx
+    pop rbp
+    pop rsi
+    pop rdi
+    pop r8
+    pop r9
+    pop r10
+    pop r11
+    pop r12
+    pop r13
+    pop r14
+    pop r15
+    iretq
+
+30: nop
+    .org harness_sandbox_stub + {failed}
+    ud2
+
+    .org harness_sandbox_stub + {landing}
+    int3
+    .org harness_sandbox_stub + {first}
+    .word 10b - harness_sandbox_stub
+    .word 11b - harness_sandbox_stub
+    .org harness_sandbox_stub + 4096
+    .popsection
+    "#,
+    low = const ARENA_LOW,
+    high = const ARENA_HIGH,
+    above = const ABOVE,
+    scratch = const SCRATCH,
+    munmap = const libc::SYS_munmap,
+    wait = const WAIT,
+    failed = const FAILED,
+    landing = const LANDING - STUB,
+    first = const SITES,
+);
+
+/// Offset of the code where threads wait for each other.
+const WAIT: u64 = 0x100;
+/// Offset of the instruction that says that the rest could not be unmapped.
+const FAILED: u64 = 0xe00;
+/// Offset of the two offsets that follow the two system calls.
+const SITES: u64 = 0xff0;
+
+#[expect(unsafe_code, reason = "code that is copied, never called where it lies")]
+unsafe extern "C" {
+    static harness_sandbox_stub: [u8; 4096];
+}
+
+/// The code of the stub page.
+#[expect(unsafe_code, reason = "bytes of this program")]
+pub(in crate::native) fn stub() -> &'static [u8; 4096] {
+    // SAFETY: the assembler fills exactly this many bytes, in a part of the program that is never written.
+    unsafe { &harness_sandbox_stub }
+}
+
+/// Addresses after the system calls of the stub, as seccomp sees them.
+pub(in crate::native) fn sites() -> [u64; 2] {
+    let [a, b, c, d] = stub()[SITES as usize..SITES as usize + 4] else { unreachable!("four bytes") };
+    [u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d])].map(|at| STUB + u64::from(at))
+}
+
+/// Leaves for the function of call 0. Nothing of this program is mapped any more when it arrives there.
+///
+/// # Safety
+/// The stub page is mapped at [`STUB`], the contexts at [`CONTEXTS`], context 0 is filled; nothing of this process
+/// is needed any more.
+#[expect(unsafe_code, reason = "leaves Rust for good")]
+pub(in crate::native) unsafe fn leave() -> ! {
+    // SAFETY: by the caller's promise the stub is there and does the rest.
+    unsafe {
+        core::arch::asm!("jmp {to}", to = in(reg) STUB, in("r15") CONTEXTS, options(noreturn));
+    }
+}
+
+/// Waits in the stub until call 0 leaves, then leaves for the function of call `index`.
+///
+/// # Safety
+/// As [`leave`], for context `index`.
+#[expect(unsafe_code, reason = "leaves Rust for good")]
+pub(in crate::native) unsafe fn wait_and_leave(index: u64) -> ! {
+    let context = CONTEXTS + index * size_of::<Context>() as u64;
+    // SAFETY: by the caller's promise the stub is there and does the rest.
+    unsafe {
+        core::arch::asm!("jmp {to}", to = in(reg) STUB + WAIT, in("r15") context, options(noreturn));
+    }
+}
+
+impl Context {
+    /// The context that loads these registers; `None` for those of another processor.
+    pub(in crate::native) fn of(registers: &Registers) -> Option<Self> {
+        let Registers::X86_64(it) = registers else { return None };
+        let [rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15] =
+            it.general;
+        Some(Self {
+            general: [rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15],
+            frame: [it.rip, CS, it.rflags, rsp, SS],
+            fx: Fx::of(it),
+            _rest: [0; 44],
+        })
+    }
+
+    /// The same for a thread that a tracer has stopped.
+    fn load(&self, user: &mut libc::user_regs_struct) {
+        let [rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15] = self.general;
+        let [rip, cs, eflags, rsp, ss] = self.frame;
+        *user = libc::user_regs_struct {
+            orig_rax: u64::MAX, // no system call is to be restarted
+            rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15,
+            rip, cs, eflags, rsp, ss,
+            ..*user
+        };
+    }
+}
+
+impl Fx {
+    fn of(it: &X86_64) -> Self {
+        Self {
+            fcw: it.fpu_control,
+            fsw: 0,
+            ftw: 0,
+            fop: 0,
+            rip: 0,
+            rdp: 0,
+            mxcsr: it.mxcsr,
+            mxcsr_mask: 0,
+            st: [0; 8],
+            xmm: it.xmm,
+            _rest: [0; 12],
+        }
+    }
+}
+
+impl RawRegisters {
+    /// Those of a stopped thread.
+    pub(in crate::native) fn of(thread: Pid) -> nix::Result<Self> {
+        let user = ptrace::getregs(thread)?;
+        let mut fx = std::mem::MaybeUninit::<Fx>::uninit();
+        #[expect(unsafe_code, reason = "nix has no call for these registers")]
+        // SAFETY: the kernel fills the 512 bytes that `fx` has, or fails.
+        let status = unsafe {
+            libc::ptrace(libc::PTRACE_GETFPREGS, thread.as_raw(), 0, fx.as_mut_ptr())
+        };
+        nix::errno::Errno::result(status)?;
+        #[expect(unsafe_code, reason = "nix has no call for these registers")]
+        // SAFETY: filled, since the call did not fail.
+        let fx = unsafe { fx.assume_init() };
+        Ok(Self { user, fx })
+    }
+
+    /// Makes a stopped thread begin the call of `context`.
+    pub(in crate::native) fn begin(thread: Pid, context: &Context) -> nix::Result<()> {
+        let mut user = ptrace::getregs(thread)?;
+        context.load(&mut user);
+        ptrace::setregs(thread, user)?;
+        #[expect(unsafe_code, reason = "nix has no call for these registers")]
+        // SAFETY: the kernel reads the 512 bytes that `fx` has.
+        let status = unsafe {
+            libc::ptrace(libc::PTRACE_SETFPREGS, thread.as_raw(), 0, &raw const context.fx)
+        };
+        nix::errno::Errno::result(status).map(drop)
+    }
+
+    pub(in crate::native) fn pc(&self) -> u64 {
+        self.user.rip
+    }
+
+    pub(in crate::native) fn sp(&self) -> u64 {
+        self.user.rsp
+    }
+
+    /// With the stack pointer somewhere that is not the signal stack, so that the kernel's frame comes to lie
+    /// at the top of that stack whatever the code did to its own stack pointer.
+    pub(in crate::native) fn off_the_signal_stack(&self, thread: Pid) -> nix::Result<()> {
+        ptrace::setregs(thread, libc::user_regs_struct { rsp: 0, ..self.user })
+    }
+
+    /// Whether the thread stands where functions return to.
+    pub(in crate::native) fn landed(&self, signal: i32) -> bool {
+        signal == libc::SIGTRAP && self.user.rip == LANDING + 1
+    }
+
+    /// Whether the thread stands where the stub gives up.
+    pub(in crate::native) fn failed(&self, signal: i32) -> bool {
+        signal == libc::SIGILL && self.user.rip == STUB + FAILED
+    }
+
+    /// The registers in the machine's terms.
+    pub(in crate::native) fn registers(&self) -> Registers {
+        let it = &self.user;
+        Registers::X86_64(Box::new(X86_64 {
+            general: [
+                it.rax, it.rcx, it.rdx, it.rbx, it.rsp, it.rbp, it.rsi, it.rdi, it.r8, it.r9, it.r10,
+                it.r11, it.r12, it.r13, it.r14, it.r15,
+            ],
+            rip: it.rip,
+            rflags: it.eflags,
+            xmm: self.fx.xmm,
+            mxcsr: self.fx.mxcsr,
+            fpu_control: self.fx.fcw,
+        }))
+    }
+
+    /// The arguments of the system call that the thread wants.
+    pub(in crate::native) fn arguments(&self, audit: u32) -> [u64; 6] {
+        let it = &self.user;
+        if audit == AUDIT {
+            [it.rdi, it.rsi, it.rdx, it.r10, it.r8, it.r9]
+        } else {
+            [it.rbx, it.rcx, it.rdx, it.rsi, it.rdi, it.rbp].map(|value| value & 0xffff_ffff)
+        }
+    }
+}
+
+/// Offsets in the `ucontext` that the kernel hands to signal handlers of the words `trapno`, `err`, `cr2`.
+pub(in crate::native) fn frame_words() -> [usize; 3] {
+    let general = offset_of!(libc::ucontext_t, uc_mcontext) + offset_of!(libc::mcontext_t, gregs);
+    [libc::REG_TRAPNO, libc::REG_ERR, libc::REG_CR2]
+        .map(|index| general + 8 * usize::try_from(index).unwrap_or(0))
+}
+
+/// Where a handler that is about to start finds its `ucontext`.
+pub(in crate::native) fn handler_context(thread: Pid) -> nix::Result<u64> {
+    Ok(ptrace::getregs(thread)?.rdx)
+}

@@ -1,0 +1,234 @@
+//! The zygote: a small process that forks for each case and watches it.
+//!
+//! It is this very program, started anew with one variable set, and takes over before `main`: so every program
+//! that uses the library, be it a test or a fuzz target, has its zygote at hand. It starts with no memory of its
+//! parent's, which is what keeps a fork cheap.
+
+use std::os::fd::{AsFd as _, FromRawFd as _, OwnedFd};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
+use nix::sys::wait::waitpid;
+use nix::unistd::{ForkResult, Pid, fork};
+use rustix::thread::futex;
+
+use super::containment::{self, Containment};
+use super::shared::{
+    CONTEXTS, CONTEXTS_AT, CONTEXTS_SIZE, Command, Control, Failure, SCRATCH, SIGNAL_STACK,
+    SIGNAL_STACK_SIZE, SLICES_AT, STUB, STUB_AT, Shared, is_file,
+};
+use super::{arch, child, filter, threads, watch};
+use crate::limits::{IDLE_CHECK, MAX_THREADS, PAGE};
+
+/// Set in the environment of a program that is to be a zygote.
+pub(super) const ZYGOTE_ENV: &str = "HARNESS_ZYGOTE";
+/// Exit code of a zygote that could not start.
+const FAILED: i32 = 70;
+
+/// Takes over from `main` in a program that was started to be a zygote.
+#[expect(unsafe_code, reason = "runs before main")]
+#[ctor::ctor(unsafe)]
+fn take_over() {
+    if std::env::var_os(ZYGOTE_ENV).is_some() {
+        std::process::exit(match main() {
+            Ok(()) => 0,
+            Err(why) => {
+                eprintln!("zygote: {why}");
+                FAILED
+            }
+        });
+    }
+}
+
+fn main() -> Result<(), String> {
+    #[expect(unsafe_code, reason = "the descriptor that the client passed")]
+    // SAFETY: descriptor 0 is open (standard input) and nobody else in this process owns it.
+    let file = unsafe { OwnedFd::from_raw_fd(0) };
+    if !is_file(&file) {
+        return Err(format!("{ZYGOTE_ENV} is set, but standard input is not the harness's memory"));
+    }
+    let containment = containment::enter_namespaces();
+    // SAFETY: there is one thread; both sides go on with ordinary code.
+    #[expect(unsafe_code, reason = "only a child is inside the new process namespace")]
+    match unsafe { fork() }.map_err(|errno| format!("cannot fork: {errno}"))? {
+        ForkResult::Parent { child } => {
+            let _ = waitpid(child, None);
+            Ok(())
+        }
+        ForkResult::Child => serve(&file, containment),
+    }
+}
+
+/// Answers requests until the client is gone.
+fn serve(file: &OwnedFd, mut containment: Containment) -> Result<(), String> {
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(|e| format!("prctl: {e}"))?;
+    let mut shared = Shared::map(file, SLICES_AT).map_err(|e| format!("shared memory: {e}"))?;
+    arena(file).map_err(|e| format!("the arena's pages: {e}"))?;
+    signals().map_err(|e| format!("signal handlers: {e}"))?;
+    containment::limit().map_err(|e| format!("limits: {e}"))?;
+    nix::sys::prctl::set_no_new_privs().map_err(|e| format!("no_new_privs: {e}"))?;
+    filter::install().map_err(|e| format!("the system call filter: {e}"))?;
+    containment.no_new_privileges = true;
+    containment.system_call_filter = true;
+    let control = shared.control();
+    control.containment = containment.to_bits();
+    control.zygote = std::process::id();
+    let mut answered = 1;
+    loop {
+        control_done(&mut shared, answered);
+        if !next(&mut shared, answered) {
+            return Ok(());
+        }
+        answered += 1;
+        answer(&mut shared, file).map_err(|errno| format!("a case: {errno}"))?;
+    }
+}
+
+fn control_done(shared: &mut Shared, number: u32) {
+    let control = shared.control();
+    control.done.store(number, Ordering::Release);
+    let _ = futex::wake(&control.done, futex::Flags::empty(), 1);
+}
+
+/// Waits for the request after number `last`; whether there is one.
+fn next(shared: &mut Shared, last: u32) -> bool {
+    let control = shared.control();
+    loop {
+        for _ in 0..crate::limits::SPINS {
+            if control.request.load(Ordering::Acquire) != last - 1 {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        let wait = futex::wait(&control.request, futex::Flags::empty(), last - 1, Some(&IDLE_CHECK));
+        if wait == Err(rustix::io::Errno::TIMEDOUT) && client_is_gone() {
+            return false;
+        }
+    }
+}
+
+/// The client holds the other end of standard output.
+fn client_is_gone() -> bool {
+    let output = std::io::stdout();
+    let mut ends = [PollFd::new(output.as_fd(), PollFlags::empty())];
+    let gone = PollFlags::POLLHUP | PollFlags::POLLERR;
+    poll(&mut ends, PollTimeout::ZERO).is_err()
+        || ends[0].revents().is_none_or(|events| events.intersects(gone))
+}
+
+fn answer(shared: &mut Shared, file: &OwnedFd) -> Result<(), Errno> {
+    let control = shared.control();
+    control.failure = Failure::default();
+    control.stops = 0;
+    control.traced = 0;
+    let start = Instant::now();
+    if control.command == Command::Bare as u32 {
+        bare(control.rounds)?;
+    } else {
+        case(shared, file)?;
+    }
+    let elapsed = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    shared.control().elapsed_ns = elapsed;
+    Ok(())
+}
+
+/// What every case costs at least.
+fn bare(rounds: u64) -> Result<(), Errno> {
+    for _ in 0..rounds {
+        let pid = forked(|| {
+            #[expect(unsafe_code, reason = "ends the process without running what the parent registered")]
+            // SAFETY: ends the process, at once.
+            unsafe {
+                libc::_exit(0)
+            }
+        })?;
+        waitpid(pid, None)?;
+    }
+    Ok(())
+}
+
+fn case(shared: &mut Shared, file: &OwnedFd) -> Result<(), Errno> {
+    let (control, contexts, trace) = shared.parts();
+    let pid = forked(|| child::start(control, file.as_fd()))?;
+    if control.concurrent != 0 {
+        threads::follow(pid, control)
+    } else {
+        watch::follow(pid, control, contexts, trace)
+    }
+}
+
+fn forked(run: impl FnOnce() -> std::convert::Infallible) -> Result<Pid, Errno> {
+    #[expect(unsafe_code, reason = "forks")]
+    // SAFETY: this process has one thread, so the child may do what this process may.
+    match unsafe { fork() }? {
+        ForkResult::Parent { child } => Ok(child),
+        ForkResult::Child => match run() {},
+    }
+}
+
+/// The pages that every case has: the stub, the registers to load, a page to note things, signal stacks.
+fn arena(file: &OwnedFd) -> Result<(), Errno> {
+    use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous};
+    use std::num::NonZeroUsize;
+    let at = |address: u64| NonZeroUsize::new(address as usize);
+    let size = |size: u64| NonZeroUsize::new(size as usize).ok_or(Errno::EINVAL);
+    let fixed = MapFlags::MAP_FIXED_NOREPLACE;
+    let (execute, read) = (ProtFlags::PROT_READ | ProtFlags::PROT_EXEC, ProtFlags::PROT_READ);
+    for (address, offset, bytes, protection) in
+        [(STUB, STUB_AT, PAGE, execute), (CONTEXTS, CONTEXTS_AT, CONTEXTS_SIZE, read)]
+    {
+        let flags = MapFlags::MAP_SHARED | fixed;
+        #[expect(unsafe_code, reason = "maps memory")]
+        // SAFETY: NOREPLACE: nothing that exists is touched.
+        unsafe { mmap(at(address), size(bytes)?, protection, flags, file, offset.cast_signed()) }?;
+    }
+    let both = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    let stacks = SIGNAL_STACK_SIZE * MAX_THREADS as u64;
+    for (address, bytes) in [(SCRATCH, PAGE), (SIGNAL_STACK, stacks)] {
+        let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE | fixed;
+        #[expect(unsafe_code, reason = "maps memory")]
+        // SAFETY: NOREPLACE: nothing that exists is touched.
+        unsafe { mmap_anonymous(at(address), size(bytes)?, both, flags) }?;
+    }
+    Ok(())
+}
+
+/// Lets the kernel write what trapped to the signal stack; its handlers are nowhere, so that nothing runs then.
+fn signals() -> Result<(), Errno> {
+    signal_stack(0)?;
+    for signal in [libc::SIGSEGV, libc::SIGBUS] {
+        let mut action = libc::sigaction {
+            sa_sigaction: watch::NOWHERE,
+            sa_mask: no_signals(),
+            sa_flags: libc::SA_SIGINFO | libc::SA_ONSTACK,
+            sa_restorer: None,
+        };
+        #[expect(unsafe_code, reason = "nix takes functions only as handlers")]
+        // SAFETY: a trap of this process ends it either way.
+        let status = unsafe { libc::sigaction(signal, &raw mut action, std::ptr::null_mut()) };
+        Errno::result(status)?;
+    }
+    Ok(())
+}
+
+fn no_signals() -> libc::sigset_t {
+    *nix::sys::signal::SigSet::empty().as_ref()
+}
+
+/// Gives the calling thread the signal stack of call `index`.
+pub(super) fn signal_stack(index: u64) -> Result<(), Errno> {
+    let start = SIGNAL_STACK + index * SIGNAL_STACK_SIZE;
+    let stack = libc::stack_t {
+        ss_sp: std::ptr::without_provenance_mut(start as usize),
+        ss_flags: 0,
+        ss_size: SIGNAL_STACK_SIZE as usize,
+    };
+    #[expect(unsafe_code, reason = "nix has no call for this")]
+    // SAFETY: the pages of the arena are mapped, and only the kernel writes there.
+    let status = unsafe { libc::sigaltstack(&raw const stack, std::ptr::null_mut()) };
+    Errno::result(status).map(drop)
+}
