@@ -101,7 +101,7 @@ fn close_all() -> Result<(), Errno> {
 }
 
 #[expect(unsafe_code, reason = "nix has no call for this")]
-fn timer(which: libc::__itimer_which_t, us: u64) -> Result<(), Errno> {
+fn timer(which: libc::c_int, us: u64) -> Result<(), Errno> {
     let none = libc::timeval { tv_sec: 0, tv_usec: 0 };
     let value = libc::timeval {
         tv_sec: (us / 1_000_000).cast_signed(),

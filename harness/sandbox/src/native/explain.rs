@@ -129,8 +129,8 @@ fn general_protection(
         let address = memory.virtual_address(0, |register, _, _| Some(value(registers, register)));
         let Some(address) = address else { continue };
         let access = match memory.access() {
-            OpAccess::Write | OpAccess::CondWrite => Access::Write,
-            _ => Access::Read,
+            OpAccess::Read | OpAccess::CondRead => Access::Read,
+            _ => Access::Write, // what is read and written is fetched for writing
         };
         if !is_canonical(address) {
             return (Cause::NonCanonical, Some(access), Some(address));
@@ -162,7 +162,7 @@ fn is_misaligned(instruction: &Instruction, address: u64) -> bool {
     });
     let state = matches!(instruction.mnemonic(), Mnemonic::Fxsave | Mnemonic::Fxrstor
         | Mnemonic::Fxsave64 | Mnemonic::Fxrstor64);
-    (vector || state) && size >= 16 && address % size.min(16) != 0
+    (vector || state) && size >= 16 && !address.is_multiple_of(size.min(16))
 }
 
 /// Where a jump, call or return through a register would go.

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::mem::size_of;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU32;
 
@@ -63,8 +63,6 @@ pub(super) enum Command {
     Run = 1,
     /// [`Control::rounds`] times: fork, exit, wait, and nothing else. What a case is measured against.
     Bare = 2,
-    /// Several cases in one process, as long as they return.
-    Batch = 3,
 }
 
 /// Memory to map for a case.
@@ -249,9 +247,4 @@ impl Drop for Shared {
         // SAFETY: this value's own mapping, of that length; nobody can hold a reference any more.
         let _ = unsafe { munmap(self.start.cast(), self.length) };
     }
-}
-
-/// A view of the file's descriptor for errors and `mmap`.
-pub(super) fn raw(fd: &OwnedFd) -> i32 {
-    fd.as_raw_fd()
 }

@@ -18,10 +18,10 @@ use rustix::thread::futex;
 
 use super::containment::{self, Containment};
 use super::shared::{
-    CONTEXTS, CONTEXTS_AT, CONTEXTS_SIZE, Command, Control, Failure, SCRATCH, SIGNAL_STACK,
+    CONTEXTS, CONTEXTS_AT, CONTEXTS_SIZE, Command, Failure, SCRATCH, SIGNAL_STACK,
     SIGNAL_STACK_SIZE, SLICES_AT, STUB, STUB_AT, Shared, is_file,
 };
-use super::{arch, child, filter, threads, watch};
+use super::{child, filter, threads, watch};
 use crate::limits::{IDLE_CHECK, MAX_THREADS, PAGE};
 
 /// Set in the environment of a program that is to be a zygote.
@@ -30,7 +30,6 @@ pub(super) const ZYGOTE_ENV: &str = "HARNESS_ZYGOTE";
 const FAILED: i32 = 70;
 
 /// Takes over from `main` in a program that was started to be a zygote.
-#[expect(unsafe_code, reason = "runs before main")]
 #[ctor::ctor(unsafe)]
 fn take_over() {
     if std::env::var_os(ZYGOTE_ENV).is_some() {
@@ -139,13 +138,7 @@ fn answer(shared: &mut Shared, file: &OwnedFd) -> Result<(), Errno> {
 /// What every case costs at least.
 fn bare(rounds: u64) -> Result<(), Errno> {
     for _ in 0..rounds {
-        let pid = forked(|| {
-            #[expect(unsafe_code, reason = "ends the process without running what the parent registered")]
-            // SAFETY: ends the process, at once.
-            unsafe {
-                libc::_exit(0)
-            }
-        })?;
+        let pid = forked(|| ())?;
         waitpid(pid, None)?;
     }
     Ok(())
@@ -161,12 +154,20 @@ fn case(shared: &mut Shared, file: &OwnedFd) -> Result<(), Errno> {
     }
 }
 
-fn forked(run: impl FnOnce() -> std::convert::Infallible) -> Result<Pid, Errno> {
+/// Forks a process that runs this and ends.
+fn forked(run: impl FnOnce()) -> Result<Pid, Errno> {
     #[expect(unsafe_code, reason = "forks")]
     // SAFETY: this process has one thread, so the child may do what this process may.
     match unsafe { fork() }? {
         ForkResult::Parent { child } => Ok(child),
-        ForkResult::Child => match run() {},
+        ForkResult::Child => {
+            run();
+            #[expect(unsafe_code, reason = "ends without running what the zygote registered")]
+            // SAFETY: ends the process, at once.
+            unsafe {
+                libc::_exit(0)
+            }
+        }
     }
 }
 

@@ -64,6 +64,10 @@ pub(in crate::native) struct RawRegisters {
     fx: Fx,
 }
 
+#[expect(unsafe_code, reason = "code that is copied, never called where it lies")]
+mod code {
+    use super::{ABOVE, ARENA_HIGH, ARENA_LOW, FAILED, LANDING, SCRATCH, SITES, STUB, WAIT, libc};
+
 core::arch::global_asm!(
     r#"
     .pushsection .text.harness_sandbox_stub, "ax", @progbits
@@ -137,6 +141,7 @@ harness_sandbox_stub:
     landing = const LANDING - STUB,
     first = const SITES,
 );
+}
 
 /// Offset of the code where threads wait for each other.
 const WAIT: u64 = 0x100;

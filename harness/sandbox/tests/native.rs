@@ -1,0 +1,113 @@
+//! Code that runs on this processor, and what is said about it.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on is to end")]
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
+use harness_protocol::trap::{Access, Cause};
+use harness_protocol::{Argument, Returned, TypeName};
+use harness_sandbox::native::Native;
+use harness_sandbox::{
+    Architecture, Budget, Calls, Convention, Job, Machine as _, Outcome, Permissions, Program,
+    Resource, Segment, SystemCallAbi, Verdict, job, verdict,
+};
+use rstest::rstest;
+
+const BASE: u64 = 0x3000_0000_0000;
+
+fn program(code: &[u8]) -> Program {
+    let code = Segment {
+        name: "code".into(),
+        address: BASE,
+        bytes: code.to_vec(),
+        size: code.len() as u64,
+        permissions: Permissions::Rx,
+    };
+    Program { architecture: Architecture::X86_64, segments: vec![code], symbols: vec![] }
+}
+
+fn run(code: &[u8], args: Vec<Argument>) -> Verdict {
+    let program = program(code);
+    let job = Job {
+        entry: BASE,
+        convention: Convention::SystemV,
+        args,
+        returns: TypeName::Int32,
+        calls: Calls::Once,
+        budget: Budget { cpu: std::time::Duration::from_millis(50), ..Budget::default() },
+    };
+    let plan = job::plan(&program, job).unwrap();
+    let report = Native::start().unwrap().run(&plan.setup).unwrap();
+    verdict::read(&program, &plan, report, "native")
+}
+
+#[test]
+fn a_function_returns_its_sum() {
+    let sum = [0x8d, 0x04, 0x37, 0xc3]; // lea eax, [rdi + rsi]; ret
+    let args = [2, 40].map(|value| Argument::Int32 { value });
+    let verdict = run(&sum, args.to_vec());
+    let value = Returned::Int32 { value: 42 };
+    assert_eq!(verdict.outcome, Outcome::Returned { value, buffers: vec![] });
+    assert_eq!(verdict.breaches, []);
+}
+
+/// Address of the trap, where it is known: a number, or the distance from the code.
+#[derive(Clone, Copy)]
+enum At {
+    Number(u64),
+    Code(u64),
+    Somewhere,
+}
+use At::{Code, Number, Somewhere};
+
+#[rstest]
+#[case::null_read(&[0x31, 0xc0, 0x8b, 0x00], Cause::Unmapped, Some(Access::Read), Number(0))]
+#[case::null_write(&[0x31, 0xc0, 0x89, 0x00], Cause::Unmapped, Some(Access::Write), Number(0))]
+#[case::null_fetch(&[0x31, 0xc0, 0xff, 0xe0], Cause::Unmapped, Some(Access::Fetch), Number(0))]
+#[case::write_to_code(&[0x48, 0x8d, 0x05, 0, 0, 0, 0, 0x88, 0x00, 0xc3], Cause::Protected, Some(Access::Write), Code(7))]
+#[case::execute_stack(&[0xff, 0xe4], Cause::Protected, Some(Access::Fetch), Somewhere)]
+#[case::stack_overflow(&[0x50, 0xeb, 0xfd], Cause::Unmapped, Some(Access::Write), Somewhere)]
+#[case::non_canonical(&[0x48, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8, 0x48, 0x89, 0x00], Cause::NonCanonical, Some(Access::Write), Number(0x0807_0605_0403_0201))]
+#[case::jump_to_non_canonical(&[0x48, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8, 0xff, 0xe0], Cause::NonCanonical, Some(Access::Fetch), Number(0x0807_0605_0403_0201))]
+#[case::misaligned_sse(&[0x0f, 0x29, 0x44, 0x24, 0x01], Cause::Misaligned, Some(Access::Write), Somewhere)]
+#[case::divide_by_zero(&[0x31, 0xc9, 0xf7, 0xf1], Cause::DivideError, None, Somewhere)]
+#[case::undefined(&[0x0f, 0x0b], Cause::UndefinedInstruction, None, Somewhere)]
+#[case::breakpoint(&[0xcc], Cause::Breakpoint, None, Somewhere)]
+#[case::halt(&[0xf4], Cause::PrivilegedInstruction, None, Somewhere)]
+#[case::interrupt(&[0xcd, 0x81], Cause::PrivilegedInstruction, None, Somewhere)]
+#[case::run_off_the_end_of_code(&[0x31, 0xc0], Cause::Unmapped, Some(Access::Write), Number(0))] // add [rax], al
+fn traps_are_told_apart(
+    #[case] code: &[u8],
+    #[case] expected: Cause,
+    #[case] kind: Option<Access>,
+    #[case] at: At,
+) {
+    let Outcome::Trapped { cause, access, address, .. } = run(code, vec![]).outcome else {
+        panic!("it did not trap")
+    };
+    assert_eq!((cause, access), (expected, kind));
+    let address = address.map(|place| place.address);
+    match at {
+        Number(number) => assert_eq!(address, Some(number)),
+        Code(offset) => assert_eq!(address, Some(BASE + offset)),
+        Somewhere => assert_eq!(address.is_some(), kind.is_some()),
+    }
+}
+
+#[rstest]
+#[case::syscall(&[0xb8, 39, 0, 0, 0, 0x0f, 0x05], SystemCallAbi::X86_64)]
+#[case::int_0x80(&[0xb8, 39, 0, 0, 0, 0xcd, 0x80], SystemCallAbi::I386)]
+fn system_calls_are_refused_by_name(#[case] code: &[u8], #[case] door: SystemCallAbi) {
+    let Outcome::Forbidden(call) = run(code, vec![Argument::Int64 { value: 7 }]).outcome else {
+        panic!("it was not refused")
+    };
+    assert_eq!((call.abi, call.number), (door, 39));
+    if door == SystemCallAbi::X86_64 {
+        assert_eq!(call.arguments[0], 7);
+    }
+}
+
+#[test]
+fn an_endless_loop_uses_up_its_time() {
+    let verdict = run(&[0xeb, 0xfe], vec![]);
+    assert_eq!(verdict.outcome, Outcome::Exhausted(Resource::Cpu));
+    assert_eq!(verdict.pc.unwrap().address, BASE);
+}
