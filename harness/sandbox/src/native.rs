@@ -67,8 +67,7 @@ impl Native {
             .map_err(|error| refused("shared memory cannot be mapped", &error))?;
         shared.bytes(STUB_AT, PAGE as usize).copy_from_slice(arch::stub());
         fill(shared.bytes(POISON_AT, STACK_SIZE as usize), 0);
-        let mut native =
-            Self { file, shared, zygote: None, containment: Containment::default() };
+        let mut native = Self { file, shared, zygote: None, containment: Containment::default() };
         native.zygote()?;
         Ok(native)
     }
@@ -173,9 +172,8 @@ impl Native {
         }
         let (control, contexts, _) = self.shared.parts();
         for (context, call) in contexts.iter_mut().zip(&setup.calls) {
-            *context = Context::of(&call.registers).ok_or_else(|| {
-                unfit(format!("this processor is {}", arch::NATIVE))
-            })?;
+            *context = Context::of(&call.registers)
+                .ok_or_else(|| unfit(format!("this processor is {}", arch::NATIVE)))?;
         }
         control.piece[..pieces.len()].copy_from_slice(&pieces);
         control.pieces = pieces.len() as u32;
@@ -335,7 +333,8 @@ fn check(setup: &Setup) -> Result<(), MachineError> {
     let mut last = MACHINE_END;
     for region in &setup.regions {
         let end = region.address.checked_add(region.size).filter(|end| *end <= ARENA_HIGH);
-        let Some(end) = end.filter(|_| region.address >= last && region.address.is_multiple_of(PAGE))
+        let Some(end) =
+            end.filter(|_| region.address >= last && region.address.is_multiple_of(PAGE))
         else {
             return Err(unfit(format!(
                 "`{}` lies at {:#x}, natively memory lies between {MACHINE_END:#x} and {ARENA_HIGH:#x}, in order",

@@ -41,7 +41,10 @@ pub(super) const UNMAPPED: u32 = 8;
 pub(super) fn start(control: &mut Control, file: BorrowedFd<'_>) -> ! {
     if let Err(failure) = prepare(control, file) {
         control.failure = failure;
-        #[expect(unsafe_code, reason = "a forked process must not run what waits for its parent's exit")]
+        #[expect(
+            unsafe_code,
+            reason = "a forked process must not run what waits for its parent's exit"
+        )]
         // SAFETY: ends the process, at once.
         unsafe {
             libc::_exit(1);

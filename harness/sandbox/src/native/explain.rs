@@ -2,7 +2,8 @@
 
 use harness_protocol::trap::{Access, Cause};
 use iced_x86::{
-    Decoder, DecoderOptions, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register,
+    Decoder, DecoderOptions, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind,
+    Register,
 };
 use nix::libc;
 
@@ -54,7 +55,8 @@ fn reason(raw: &RawStop, registers: &Registers) -> StopReason {
 }
 
 fn trap(raw: &RawStop, registers: &Registers) -> Trap {
-    let plain = |cause| Trap { cause, access: None, address: None, signal: Some((raw.signal, raw.code)) };
+    let plain =
+        |cause| Trap { cause, access: None, address: None, signal: Some((raw.signal, raw.code)) };
     match (raw.signal, raw.code) {
         (libc::SIGSEGV, SEGV_MAPERR) => memory(raw, Cause::Unmapped),
         (libc::SIGSEGV, SEGV_ACCERR) => memory(raw, Cause::Protected),
@@ -120,7 +122,8 @@ fn general_protection(
     if instruction.is_invalid() {
         return (Cause::Other, None, None);
     }
-    if let Some(target) = jump_target(&instruction, registers, code).filter(|at| !is_canonical(*at)) {
+    if let Some(target) = jump_target(&instruction, registers, code).filter(|at| !is_canonical(*at))
+    {
         return (Cause::NonCanonical, Some(Access::Fetch), Some(target));
     }
     let mut factory = InstructionInfoFactory::new();
@@ -158,10 +161,13 @@ fn is_canonical(address: u64) -> bool {
 fn is_misaligned(instruction: &Instruction, address: u64) -> bool {
     let size = instruction.memory_size().size() as u64;
     let vector = (0..instruction.op_count()).any(|n| {
-        instruction.op_kind(n) == OpKind::Register && instruction.op_register(n).is_vector_register()
+        instruction.op_kind(n) == OpKind::Register
+            && instruction.op_register(n).is_vector_register()
     });
-    let state = matches!(instruction.mnemonic(), Mnemonic::Fxsave | Mnemonic::Fxrstor
-        | Mnemonic::Fxsave64 | Mnemonic::Fxrstor64);
+    let state = matches!(
+        instruction.mnemonic(),
+        Mnemonic::Fxsave | Mnemonic::Fxrstor | Mnemonic::Fxsave64 | Mnemonic::Fxrstor64
+    );
     (vector || state) && size >= 16 && !address.is_multiple_of(size.min(16))
 }
 

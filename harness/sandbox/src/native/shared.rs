@@ -50,7 +50,8 @@ pub(super) const SIGNAL_STACK_SIZE: u64 = 0x2000;
 /// Everything below this belongs to the machine.
 pub(super) const MACHINE_END: u64 = ARENA_LOW + 0x10_0000;
 
-const _: () = assert!(CONTEXTS_AT + CONTEXTS_SIZE <= CONTROL_AT && CONTEXTS + CONTEXTS_SIZE <= SCRATCH);
+const _: () =
+    assert!(CONTEXTS_AT + CONTEXTS_SIZE <= CONTROL_AT && CONTEXTS + CONTEXTS_SIZE <= SCRATCH);
 const _: () = assert!(CONTROL_AT + (size_of::<Control>() as u64) <= TRACE_AT);
 const _: () = assert!(SIGNAL_STACK + SIGNAL_STACK_SIZE * MAX_THREADS as u64 <= MACHINE_END);
 const _: () = assert!(POISON_AT + STACK_SIZE <= SLICES_AT);

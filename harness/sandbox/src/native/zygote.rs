@@ -103,7 +103,8 @@ fn next(shared: &mut Shared, last: u32) -> bool {
             }
             std::hint::spin_loop();
         }
-        let wait = futex::wait(&control.request, futex::Flags::empty(), last - 1, Some(&IDLE_CHECK));
+        let wait =
+            futex::wait(&control.request, futex::Flags::empty(), last - 1, Some(&IDLE_CHECK));
         if wait == Err(rustix::io::Errno::TIMEDOUT) && client_is_gone() {
             return false;
         }

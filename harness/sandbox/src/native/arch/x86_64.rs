@@ -68,8 +68,8 @@ pub(in crate::native) struct RawRegisters {
 mod code {
     use super::{ABOVE, ARENA_HIGH, ARENA_LOW, FAILED, LANDING, SCRATCH, SITES, STUB, WAIT, libc};
 
-core::arch::global_asm!(
-    r#"
+    core::arch::global_asm!(
+        r#"
     .pushsection .text.harness_sandbox_stub, "ax", @progbits
     .balign 16
     .globl harness_sandbox_stub
@@ -131,16 +131,16 @@ harness_sandbox_stub:
     .org harness_sandbox_stub + 4096
     .popsection
     "#,
-    low = const ARENA_LOW,
-    high = const ARENA_HIGH,
-    above = const ABOVE,
-    scratch = const SCRATCH,
-    munmap = const libc::SYS_munmap,
-    wait = const WAIT,
-    failed = const FAILED,
-    landing = const LANDING - STUB,
-    first = const SITES,
-);
+        low = const ARENA_LOW,
+        high = const ARENA_HIGH,
+        above = const ABOVE,
+        scratch = const SCRATCH,
+        munmap = const libc::SYS_munmap,
+        wait = const WAIT,
+        failed = const FAILED,
+        landing = const LANDING - STUB,
+        first = const SITES,
+    );
 }
 
 /// Offset of the code where threads wait for each other.
@@ -164,7 +164,9 @@ pub(in crate::native) fn stub() -> &'static [u8; 4096] {
 
 /// Addresses after the system calls of the stub, as seccomp sees them.
 pub(in crate::native) fn sites() -> [u64; 2] {
-    let [a, b, c, d] = stub()[SITES as usize..SITES as usize + 4] else { unreachable!("four bytes") };
+    let [a, b, c, d] = stub()[SITES as usize..SITES as usize + 4] else {
+        unreachable!("four bytes")
+    };
     [u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d])].map(|at| STUB + u64::from(at))
 }
 
@@ -210,12 +212,31 @@ impl Context {
 
     /// The same for a thread that a tracer has stopped.
     fn load(&self, user: &mut libc::user_regs_struct) {
-        let [rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15] = self.general;
+        let [rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15] =
+            self.general;
         let [rip, cs, eflags, rsp, ss] = self.frame;
         *user = libc::user_regs_struct {
             orig_rax: u64::MAX, // no system call is to be restarted
-            rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15,
-            rip, cs, eflags, rsp, ss,
+            rax,
+            rcx,
+            rdx,
+            rbx,
+            rbp,
+            rsi,
+            rdi,
+            r8,
+            r9,
+            r10,
+            r11,
+            r12,
+            r13,
+            r14,
+            r15,
+            rip,
+            cs,
+            eflags,
+            rsp,
+            ss,
             ..*user
         };
     }
@@ -246,9 +267,8 @@ impl RawRegisters {
         let mut fx = std::mem::MaybeUninit::<Fx>::uninit();
         #[expect(unsafe_code, reason = "nix has no call for these registers")]
         // SAFETY: the kernel fills the 512 bytes that `fx` has, or fails.
-        let status = unsafe {
-            libc::ptrace(libc::PTRACE_GETFPREGS, thread.as_raw(), 0, fx.as_mut_ptr())
-        };
+        let status =
+            unsafe { libc::ptrace(libc::PTRACE_GETFPREGS, thread.as_raw(), 0, fx.as_mut_ptr()) };
         nix::errno::Errno::result(status)?;
         #[expect(unsafe_code, reason = "nix has no call for these registers")]
         // SAFETY: filled, since the call did not fail.
@@ -298,8 +318,8 @@ impl RawRegisters {
         let it = &self.user;
         Registers::X86_64(Box::new(X86_64 {
             general: [
-                it.rax, it.rcx, it.rdx, it.rbx, it.rsp, it.rbp, it.rsi, it.rdi, it.r8, it.r9, it.r10,
-                it.r11, it.r12, it.r13, it.r14, it.r15,
+                it.rax, it.rcx, it.rdx, it.rbx, it.rsp, it.rbp, it.rsi, it.rdi, it.r8, it.r9,
+                it.r10, it.r11, it.r12, it.r13, it.r14, it.r15,
             ],
             rip: it.rip,
             rflags: it.eflags,
