@@ -90,6 +90,11 @@ impl Native {
         Ok(Duration::from_nanos(self.shared.control().elapsed_ns))
     }
 
+    /// How long the zygote took for the last request, without waking up for it.
+    pub fn last_case(&mut self) -> Duration {
+        Duration::from_nanos(self.shared.control().elapsed_ns)
+    }
+
     /// Process id of the process that was started to be the zygote (which is its child).
     #[must_use]
     pub fn process(&self) -> Option<u32> {
@@ -99,10 +104,10 @@ impl Native {
     /// The zygote, started if there is none.
     fn zygote(&mut self) -> Result<&mut Zygote, MachineError> {
         if self.zygote.is_none() {
-            let zygote = start(&self.file).map_err(|error| refused("no zygote", &error))?;
             let control = self.shared.control();
             control.request.store(0, Ordering::Release);
             control.done.store(0, Ordering::Release);
+            let zygote = start(&self.file).map_err(|error| refused("no zygote", &error))?;
             self.zygote = Some(zygote);
             self.wait(1, GRACE)?;
             self.containment = Containment::from_bits(self.shared.control().containment);
