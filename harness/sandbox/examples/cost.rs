@@ -5,17 +5,19 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use harness_protocol::{Argument, TypeName};
+use harness_protocol::{Argument, Returned, TypeName};
 use harness_sandbox::native::Native;
 use harness_sandbox::{
-    Architecture, Budget, Calls, Convention, Job, Machine as _, Permissions, Plan, Program, Segment, job,
-    verdict,
+    Architecture, Budget, Calls, Convention, Job, Machine as _, Outcome, Permissions, Plan,
+    Program, Segment, Setup, job, verdict,
 };
 
 /// Calls between two looks at the clock.
 const ROUND: u32 = 200;
 /// Rounds of each thing; the median counts.
 const ROUNDS: usize = 31;
+/// Calls in a batch.
+const BATCH: i32 = 1000;
 /// Dirty memory of this process in the last comparison.
 const HELD: [usize; 2] = [10 << 20, 1 << 30];
 
@@ -35,8 +37,16 @@ fn main() {
     println!("bare fork, exit, wait            {bare:>10.1?}");
     println!("sandboxed call with verdict      {call:>10.1?}  {:.2} × bare", ratio(call, bare));
     println!("  of which in the zygote         {:>10.1?}", median(inside));
+    let batch = median((0..ROUNDS).map(|_| batch(&mut native, &program)).collect());
+    println!(
+        "call in a batch                  {batch:>10.1?}  {:.1} in the time of one",
+        ratio(call, batch)
+    );
     if let Some(bwrap) = bwrap() {
-        println!("a new process under bwrap        {bwrap:>10.1?}  call is {:.3} × that", ratio(call, bwrap));
+        println!(
+            "a new process under bwrap        {bwrap:>10.1?}  call is {:.3} × that",
+            ratio(call, bwrap)
+        );
     } else {
         println!("bwrap is not installed or not allowed here: not compared");
     }
@@ -54,13 +64,30 @@ fn held(native: &mut Native, program: &Program, plan: &Plan) {
         println!("with {:>5} MiB in this process   {:>10.1?}", size >> 20, times[times.len() - 1]);
     }
     std::hint::black_box(&ballast);
-    println!("  throughput with the most is {:.2} × that with the least", ratio(times[0], times[1]));
+    println!(
+        "  throughput with the most is {:.2} × that with the least",
+        ratio(times[0], times[1])
+    );
 }
 
 fn one(native: &mut Native, program: &Program, plan: &Plan) {
     let report = native.run(&plan.setup).unwrap();
     let verdict = verdict::read(program, plan, report, "native");
     assert!(verdict.breaches.is_empty(), "{verdict:?}");
+}
+
+/// As many calls with arguments of their own, in processes that they share.
+fn batch(native: &mut Native, program: &Program) -> Duration {
+    let plans: Vec<Plan> = (0..BATCH).map(|value| plan(program, value)).collect();
+    let setups: Vec<Setup> = plans.iter().map(|plan| plan.setup.clone()).collect();
+    let start = Instant::now();
+    let reports = native.run_batch(&setups).unwrap();
+    for ((plan, report), value) in plans.iter().zip(reports).zip(0..) {
+        let verdict = verdict::read(program, plan, report, "native");
+        let returned = Returned::Int32 { value: value + 40 };
+        assert_eq!(verdict.outcome, Outcome::Returned { value: returned, buffers: vec![] });
+    }
+    start.elapsed() / BATCH.unsigned_abs()
 }
 
 /// `lea eax, [rdi + rsi]; ret`

@@ -107,3 +107,9 @@ pub(crate) const GRACE: std::time::Duration = std::time::Duration::from_secs(10)
 
 /// Zero bytes at the end of a slice from which on giving the pages back is cheaper than writing zeros.
 pub(crate) const PUNCH: usize = 1 << 20;
+
+/// Most cases that share a process in a batch: what spoils one costs at most so many that are run again.
+pub const MAX_BATCH: usize = 1024;
+
+/// From here on, up to the end of the arena, a batch keeps what its cases find and leave.
+pub const BATCH_LOW: u64 = 0x4f00_0000_0000;

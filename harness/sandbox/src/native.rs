@@ -6,6 +6,8 @@
 //! tells the tracer; [`watch`](self) never reads anything that the code could have written.
 
 mod arch;
+#[cfg(target_arch = "x86_64")]
+mod batch;
 mod child;
 mod containment;
 mod explain;
@@ -197,13 +199,7 @@ impl Native {
     fn place(&mut self, region: &Region, next: &mut u64, pieces: &mut Vec<Piece>) {
         let size = region.size.max(1).next_multiple_of(PAGE);
         let protection = protection(region.permissions);
-        let template = region.fill == Fill::Poison && !region.kept && size <= STACK_SIZE;
-        let (from, to) = if template {
-            let end = region.offset + region.bytes.len() as u64;
-            (region.offset / PAGE * PAGE, end.next_multiple_of(PAGE).min(size))
-        } else {
-            (0, size)
-        };
+        let (from, to) = written(region);
         let piece = |start: u64, end: u64, at: u64, private: u32| Piece {
             address: region.address + start,
             size: end - start,
@@ -261,15 +257,42 @@ impl Native {
         }
     }
 
+    /// The first byte of the file that the setup which was written last does not use.
+    #[cfg(target_arch = "x86_64")]
+    fn end_of_slices(&mut self) -> u64 {
+        let control = self.shared.control();
+        let pieces = control.piece.iter().take(control.pieces as usize);
+        let ends = pieces.filter(|piece| piece.at >= SLICES_AT).map(|piece| piece.at + piece.size);
+        ends.max().unwrap_or(SLICES_AT)
+    }
+
+    /// Adds mappings to those of the setup which was written last.
+    #[cfg(target_arch = "x86_64")]
+    fn add_pieces(&mut self, pieces: &[Piece]) -> Result<(), MachineError> {
+        let control = self.shared.control();
+        for piece in pieces {
+            let slot = control.piece.get_mut(control.pieces as usize);
+            *slot.ok_or_else(|| unfit("it has too many parts".to_owned()))? = *piece;
+            control.pieces += 1;
+        }
+        Ok(())
+    }
+
+    /// What kept a case from its first instruction, if something did.
+    fn failure(&mut self) -> Result<(), MachineError> {
+        let failure = self.shared.control().failure;
+        if failure == shared::Failure::default() {
+            return Ok(());
+        }
+        let step = child::STEPS.get((failure.step as usize).wrapping_sub(1)).copied();
+        let error = io::Error::from_raw_os_error(failure.errno);
+        Err(unfit(format!("{} ({}): {error}", step.unwrap_or("an unknown step"), failure.index)))
+    }
+
     /// Reads the answer.
     fn report(&mut self, kept: &[(u64, usize)], tracing: Tracing) -> Result<Report, MachineError> {
+        self.failure()?;
         let (control, _, trace) = self.shared.parts();
-        if control.failure != shared::Failure::default() {
-            let step = child::STEPS.get(control.failure.step as usize - 1).copied();
-            let error = io::Error::from_raw_os_error(control.failure.errno);
-            let index = control.failure.index;
-            return Err(unfit(format!("{} {index}: {error}", step.unwrap_or("an unknown step"))));
-        }
         let stops = control.stop.iter().take(control.stops as usize);
         let stops: Vec<_> = stops.map(explain::explain).collect();
         let counted = (control.traced as usize).min(trace.len());
@@ -293,6 +316,11 @@ impl Machine for Native {
         self.shared.control().command = Command::Run as u32;
         self.ask(setup.budget.wall + GRACE)?;
         self.report(&kept, setup.tracing)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn run_batch(&mut self, setups: &[Setup]) -> Result<Vec<Report>, MachineError> {
+        batch::run(self, setups)
     }
 
     fn name(&self) -> &'static str {
@@ -352,6 +380,17 @@ fn check(setup: &Setup) -> Result<(), MachineError> {
         last = end.next_multiple_of(PAGE);
     }
     Ok(())
+}
+
+/// Which pages of a region are written for each case: all, but of a poisoned stack only those of the arguments.
+fn written(region: &Region) -> (u64, u64) {
+    let size = region.size.max(1).next_multiple_of(PAGE);
+    if region.fill == Fill::Poison && !region.kept && size <= STACK_SIZE {
+        let end = region.offset + region.bytes.len() as u64;
+        (region.offset / PAGE * PAGE, end.next_multiple_of(PAGE).min(size))
+    } else {
+        (0, size)
+    }
 }
 
 fn protection(permissions: Permissions) -> u32 {

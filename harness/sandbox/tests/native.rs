@@ -111,3 +111,55 @@ fn an_endless_loop_uses_up_its_time() {
     assert_eq!(verdict.outcome, Outcome::Exhausted(Resource::Cpu));
     assert_eq!(verdict.pc.unwrap().address, BASE);
 }
+
+/// Runs `code` with each argument in a batch.
+fn batch(code: &[u8], arguments: impl IntoIterator<Item = i32>) -> Vec<Verdict> {
+    let program = program(code);
+    let plan = |value| {
+        let args =
+            vec![Argument::Int32 { value }, Argument::Pointer { bytes: Some(vec![1; 5].into()) }];
+        let budget = Budget { cpu: std::time::Duration::from_millis(50), ..Budget::default() };
+        let (convention, calls) = (Convention::SystemV, Calls::Once);
+        let returns = TypeName::Int32;
+        job::plan(&program, Job { entry: BASE, convention, args, returns, calls, budget }).unwrap()
+    };
+    let plans: Vec<_> = arguments.into_iter().map(plan).collect();
+    let setups: Vec<_> = plans.iter().map(|plan| plan.setup.clone()).collect();
+    let reports = Native::start().unwrap().run_batch(&setups).unwrap();
+    assert_eq!(reports.len(), plans.len());
+    let read = |(plan, report)| verdict::read(&program, plan, report, "native");
+    plans.iter().zip(reports).map(read).collect()
+}
+
+#[test]
+fn a_batch_says_what_single_calls_say() {
+    // add byte ptr [rsi + 4], dil; lea eax, [rdi + rdi]; ret
+    let verdicts = batch(&[0x40, 0x00, 0x7e, 0x04, 0x8d, 0x04, 0x3f, 0xc3], 0..2500);
+    for (verdict, value) in verdicts.iter().zip(0_i32..) {
+        let [low, ..] = (value + 1).to_le_bytes();
+        let buffers = vec![vec![1, 1, 1, 1, low].into()];
+        let value = Returned::Int32 { value: 2 * value };
+        assert_eq!(verdict.outcome, Outcome::Returned { value, buffers });
+        assert_eq!(verdict.breaches, []);
+    }
+}
+
+#[test]
+fn what_does_not_return_from_a_batch_is_run_on_its_own() {
+    // cmp edi, 7; je $; cmp edi, 9; jne +2; ud2; cmp edi, 11; jne +2; syscall; xchg eax, edi; ret
+    let code = [
+        0x83, 0xff, 0x07, 0x74, 0xfe, 0x83, 0xff, 0x09, 0x75, 0x02, 0x0f, 0x0b, 0x83, 0xff, 0x0b,
+        0x75, 0x02, 0x0f, 0x05, 0x97, 0xc3,
+    ];
+    let verdicts = batch(&code, 0..16);
+    for (verdict, value) in verdicts.iter().zip(0..) {
+        match (value, &verdict.outcome) {
+            (7, Outcome::Exhausted(Resource::Cpu)) | (11, Outcome::Forbidden(_)) => {}
+            (9, Outcome::Trapped { cause, .. }) => assert_eq!(*cause, Cause::UndefinedInstruction),
+            (_, Outcome::Returned { value: returned, .. }) => {
+                assert_eq!(*returned, Returned::Int32 { value });
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -50,6 +50,14 @@ pub(super) fn start(control: &mut Control, file: BorrowedFd<'_>) -> ! {
             libc::_exit(1);
         }
     }
+    #[cfg(target_arch = "x86_64")]
+    if control.command == super::shared::Command::Batch as u32 {
+        #[expect(unsafe_code, reason = "leaves for the code under test")]
+        // SAFETY: as below, and the client filled the steps, which were just mapped.
+        unsafe {
+            arch::leave_for_batch(control.entry)
+        }
+    }
     #[expect(unsafe_code, reason = "leaves for the code under test")]
     // SAFETY: the zygote mapped stub and contexts and the client filled them; nothing here is needed any more.
     unsafe {

@@ -64,6 +64,8 @@ pub(super) enum Command {
     Run = 1,
     /// [`Control::rounds`] times: fork, exit, wait, and nothing else. What a case is measured against.
     Bare = 2,
+    /// Several cases in one process, as long as they return.
+    Batch = 3,
 }
 
 /// Memory to map for a case.
@@ -152,6 +154,10 @@ pub(super) struct Control {
     pub(super) trace_cut: u32,
     pub(super) cpu_ns: u64,
     pub(super) elapsed_ns: u64,
+    /// Whether a batch came to its end.
+    pub(super) batch_ended: u32,
+    /// Address of the step under way when a batch was stopped before; written by the case.
+    pub(super) batch_at: u64,
     pub(super) stop: [RawStop; MAX_THREADS],
 }
 
@@ -222,6 +228,23 @@ impl Shared {
         let place = unsafe { self.start.add(at) };
         // SAFETY: inside the mapping, valid for any content, ours during our turn.
         unsafe { std::slice::from_raw_parts_mut(place.as_ptr(), length) }
+    }
+
+    /// Writes a context anywhere in the file.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn write_context(&mut self, at: u64, context: &Context) {
+        let size = size_of::<Context>();
+        // SAFETY: a struct of numbers without padding, borrowed for as long as the slice is.
+        let bytes = unsafe { std::slice::from_raw_parts(std::ptr::from_ref(context).cast(), size) };
+        self.bytes(at, size).copy_from_slice(bytes);
+    }
+
+    /// Reads what the stub saved of the registers.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn saved(&mut self, at: u64) -> super::arch::Saved {
+        let bytes = self.bytes(at, size_of::<super::arch::Saved>());
+        // SAFETY: as many bytes as it has, which may be any numbers.
+        unsafe { bytes.as_ptr().cast::<super::arch::Saved>().read_unaligned() }
     }
 
     /// Question and answer, the contexts of the calls, and room for the addresses of traced instructions.

@@ -92,6 +92,12 @@ pub(super) fn follow(
             end(pid, &mut used)?;
             break;
         }
+        #[cfg(target_arch = "x86_64")]
+        if control.command == super::shared::Command::Batch as u32 {
+            super::batch::stopped(pid, control, &stop);
+            end(pid, &mut used)?;
+            break;
+        }
         let landed = stop.registers.landed(signal);
         push(control, &stop);
         match contexts.get(control.stops as usize) {
@@ -228,7 +234,7 @@ fn frame(thread: Pid, signal: i32, stop: &mut RawStop) -> Result<(), Errno> {
 
 /// Reads as much of a stopped process as there is, up to the end of the second page; how much it was.
 #[expect(unsafe_code, reason = "nix wants a slice for each remote part")]
-fn read(thread: Pid, address: u64, into: &mut [u8]) -> u32 {
+pub(super) fn read(thread: Pid, address: u64, into: &mut [u8]) -> u32 {
     let first = into.len().min((PAGE - address % PAGE) as usize);
     let local = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
     let part = |start: u64, length: usize| libc::iovec {

@@ -125,6 +125,7 @@ fn answer(shared: &mut Shared, file: &OwnedFd) -> Result<(), Errno> {
     control.failure = Failure::default();
     control.stops = 0;
     control.traced = 0;
+    control.batch_ended = 0;
     let start = Instant::now();
     if control.command == Command::Bare as u32 {
         bare(control.rounds)?;

@@ -66,7 +66,10 @@ pub(in crate::native) struct RawRegisters {
 
 #[expect(unsafe_code, reason = "code that is copied, never called where it lies")]
 mod code {
-    use super::{ABOVE, ARENA_HIGH, ARENA_LOW, FAILED, LANDING, SCRATCH, SITES, STUB, WAIT, libc};
+    use super::{
+        ABOVE, ARENA_HIGH, ARENA_LOW, BATCH, BATCH_END, BATCH_LANDING, FAILED, LANDING, SCRATCH,
+        SITES, STUB, WAIT, libc,
+    };
 
     core::arch::global_asm!(
         r#"
@@ -75,7 +78,8 @@ mod code {
     .globl harness_sandbox_stub
     .hidden harness_sandbox_stub
 harness_sandbox_stub:
-    # r15: the context. Leaves nothing mapped but the arena.
+    # Leaves nothing mapped but the arena. r14: 0 for a call, with its context in r15; 1 for a batch, with its
+    # first step in r15.
     xor edi, edi
     movabs rsi, {low}
     mov eax, {munmap}
@@ -90,7 +94,9 @@ harness_sandbox_stub:
     jnz 30f
     movabs rax, {scratch}
     mov dword ptr [rax], 1          # the other threads may go
-    jmp 20f
+    test r14d, r14d
+    jz 20f
+    jmp 60f
 
     .org harness_sandbox_stub + {wait}
     # A thread of several at once. r15: its context.
@@ -119,6 +125,57 @@ harness_sandbox_stub:
     pop r15
     iretq
 
+    .org harness_sandbox_stub + {batch}
+    # A batch. r15: the next step, four words: 0, to, from, how many bytes: copies; 1, a context, the end of what
+    # is saved of the registers afterwards: calls; 2: ends.
+60: mov rax, [r15]
+    cmp eax, 1
+    je 61f
+    ja 62f
+    mov rdi, [r15 + 8]
+    mov rsi, [r15 + 16]
+    mov rcx, [r15 + 24]
+    rep movsb
+    add r15, 32
+    jmp 60b
+61: movabs rax, {scratch}
+    mov [rax + 16], r15
+    mov r15, [r15 + 8]
+    jmp 20b
+
+    .org harness_sandbox_stub + {batch_landing}
+    movabs [{scratch} + 24], rax
+    movabs rax, {scratch}
+    mov [rax + 32], rsp
+    mov rsp, [rax + 16]
+    mov rsp, [rsp + 16]
+    pushfq
+    push qword ptr [rax + 32]
+    push r15
+    push r14
+    push r13
+    push r12
+    push r11
+    push r10
+    push r9
+    push r8
+    push rdi
+    push rsi
+    push rbp
+    push rbx
+    push rdx
+    push rcx
+    push qword ptr [rax + 24]
+    fxsave64 [rsp + 144]
+    cld
+    mov r15, [rax + 16]
+    add r15, 32
+    jmp 60b
+
+62: nop
+    .org harness_sandbox_stub + {batch_end}
+    int3
+
 30: nop
     .org harness_sandbox_stub + {failed}
     ud2
@@ -137,6 +194,9 @@ harness_sandbox_stub:
         scratch = const SCRATCH,
         munmap = const libc::SYS_munmap,
         wait = const WAIT,
+    batch = const BATCH,
+    batch_landing = const BATCH_LANDING - STUB,
+    batch_end = const BATCH_END,
         failed = const FAILED,
         landing = const LANDING - STUB,
         first = const SITES,
@@ -145,6 +205,12 @@ harness_sandbox_stub:
 
 /// Offset of the code where threads wait for each other.
 const WAIT: u64 = 0x100;
+/// Offset of the code that works through a batch.
+const BATCH: u64 = 0x200;
+/// Where the functions of a batch return to.
+pub(in crate::native) const BATCH_LANDING: u64 = STUB + 0x300;
+/// Offset of the instruction that ends a batch.
+const BATCH_END: u64 = 0x400;
 /// Offset of the instruction that says that the rest could not be unmapped.
 const FAILED: u64 = 0xe00;
 /// Offset of the two offsets that follow the two system calls.
@@ -179,7 +245,19 @@ pub(in crate::native) fn sites() -> [u64; 2] {
 pub(in crate::native) unsafe fn leave() -> ! {
     // SAFETY: by the caller's promise the stub is there and does the rest.
     unsafe {
-        core::arch::asm!("jmp {to}", to = in(reg) STUB, in("r15") CONTEXTS, options(noreturn));
+        core::arch::asm!("jmp {to}", to = in(reg) STUB, in("r14") 0_u64, in("r15") CONTEXTS, options(noreturn));
+    }
+}
+
+/// Leaves for the first step of a batch.
+///
+/// # Safety
+/// As [`leave`], with the steps mapped at `steps`.
+#[expect(unsafe_code, reason = "leaves Rust for good")]
+pub(in crate::native) unsafe fn leave_for_batch(steps: u64) -> ! {
+    // SAFETY: by the caller's promise the stub is there and does the rest.
+    unsafe {
+        core::arch::asm!("jmp {to}", to = in(reg) STUB, in("r14") 1_u64, in("r15") steps, options(noreturn));
     }
 }
 
@@ -313,6 +391,11 @@ impl RawRegisters {
         signal == libc::SIGILL && self.user.rip == STUB + FAILED
     }
 
+    /// Whether the thread stands at the end of a batch.
+    pub(in crate::native) fn ended_batch(&self, signal: i32) -> bool {
+        signal == libc::SIGTRAP && self.user.rip == STUB + BATCH_END + 1
+    }
+
     /// The registers in the machine's terms.
     pub(in crate::native) fn registers(&self) -> Registers {
         let it = &self.user;
@@ -350,4 +433,49 @@ pub(in crate::native) fn frame_words() -> [usize; 3] {
 /// Where a handler that is about to start finds its `ucontext`.
 pub(in crate::native) fn handler_context(thread: Pid) -> nix::Result<u64> {
     Ok(ptrace::getregs(thread)?.rdx)
+}
+
+/// Bytes of a [`Saved`] from its start to where the stub begins to push.
+pub(in crate::native) const SAVED_TOP: u64 = offset_of!(Saved, _gap) as u64;
+
+/// What the stub saves of the registers after a call of a batch.
+#[repr(C, align(16))]
+#[derive(Clone, Copy, Debug)]
+pub(in crate::native) struct Saved {
+    /// All general registers but `rsp`, by their numbers.
+    general: [u64; 15],
+    rsp: u64,
+    rflags: u64,
+    _gap: u64,
+    fx: Fx,
+}
+
+const _: () = assert!(offset_of!(Saved, _gap) == 136 && offset_of!(Saved, fx) == 144);
+
+impl Saved {
+    /// The registers in the machine's terms.
+    pub(in crate::native) fn registers(&self) -> Registers {
+        let [rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15] =
+            self.general;
+        Registers::X86_64(Box::new(X86_64 {
+            general: [
+                rax, rcx, rdx, rbx, self.rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15,
+            ],
+            rip: LANDING + 1, // as after the instruction there
+            rflags: self.rflags,
+            xmm: self.fx.xmm,
+            mxcsr: self.fx.mxcsr,
+            fpu_control: self.fx.fcw,
+        }))
+    }
+}
+
+/// Makes the function of these registers return to `landing`: where that is written, and the word.
+pub(in crate::native) fn return_to(registers: &Registers, landing: u64) -> (u64, u64) {
+    (registers.sp(), landing)
+}
+
+/// Where the stack pointer stands once the function of these registers has returned.
+pub(in crate::native) fn returned_sp(registers: &Registers) -> u64 {
+    registers.sp() + 8
 }
