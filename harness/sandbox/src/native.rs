@@ -178,9 +178,13 @@ impl Native {
             return Err(unfit("its memory is larger than a native run may have".to_owned()));
         }
         let (control, contexts, _) = self.shared.parts();
-        for (context, call) in contexts.iter_mut().zip(&setup.calls) {
+        let traced = setup.tracing == Tracing::Instructions;
+        for (context, call) in contexts[usize::from(traced)..].iter_mut().zip(&setup.calls) {
             *context = Context::of(&call.registers)
                 .ok_or_else(|| unfit(format!("this processor is {}", arch::NATIVE)))?;
+        }
+        if traced {
+            contexts[0] = contexts[1].gated();
         }
         control.piece[..pieces.len()].copy_from_slice(&pieces);
         control.pieces = pieces.len() as u32;
@@ -362,6 +366,11 @@ fn check(setup: &Setup) -> Result<(), MachineError> {
     }
     if setup.calls.is_empty() || setup.calls.len() > MAX_THREADS || setup.landing != LANDING {
         return Err(unfit(format!("it makes {} calls", setup.calls.len())));
+    }
+    if setup.tracing == Tracing::Instructions
+        && (setup.concurrent || setup.calls.len() == MAX_THREADS)
+    {
+        return Err(unfit("only calls one after the other can be traced".to_owned()));
     }
     let mut last = MACHINE_END;
     for region in &setup.regions {

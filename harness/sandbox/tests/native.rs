@@ -6,8 +6,8 @@ use harness_protocol::trap::{Access, Cause};
 use harness_protocol::{Argument, Returned, TypeName};
 use harness_sandbox::native::Native;
 use harness_sandbox::{
-    Architecture, Budget, Calls, Convention, Job, Machine as _, Outcome, Permissions, Program,
-    Resource, Segment, SystemCallAbi, Verdict, job, verdict,
+    Architecture, Breach, Budget, Calls, Convention, Job, Machine as _, Outcome, Permissions,
+    Program, Report, Resource, Segment, StopReason, SystemCallAbi, Tracing, Verdict, job, verdict,
 };
 use rstest::rstest;
 
@@ -162,4 +162,102 @@ fn what_does_not_return_from_a_batch_is_run_on_its_own() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// A run with everything that a job can ask for.
+fn run_as(code: &[u8], calls: Calls, tracing: Tracing) -> (Verdict, Report) {
+    let program = program(code);
+    let args =
+        vec![Argument::Int32 { value: 5 }, Argument::Pointer { bytes: Some(vec![1; 5].into()) }];
+    let (entry, convention, returns) = (BASE, Convention::SystemV, TypeName::Int32);
+    let budget = Budget { cpu: std::time::Duration::from_millis(200), ..Budget::default() };
+    let mut plan =
+        job::plan(&program, Job { entry, convention, args, returns, calls, budget }).unwrap();
+    plan.setup.tracing = tracing;
+    let report = Native::start().unwrap().run(&plan.setup).unwrap();
+    (verdict::read(&program, &plan, report.clone(), "native"), report)
+}
+
+#[test]
+fn every_instruction_is_traced() {
+    // mov eax, edi; dec eax; jnz -4; ret
+    let code = [0x89, 0xf8, 0xff, 0xc8, 0x75, 0xfc, 0xc3];
+    let (verdict, _) = run_as(&code, Calls::Once, Tracing::Instructions);
+    let steps = std::iter::once(0).chain([2, 4].repeat(5)).chain([6]);
+    assert_eq!(verdict.trace, steps.map(|step| BASE + step).collect::<Vec<_>>());
+    assert_eq!(verdict.instructions, Some(12));
+    assert_eq!(verdict.outcome.stage(), harness_protocol::Stage::Returned);
+}
+
+#[test]
+fn a_trap_ends_a_trace() {
+    let (verdict, _) = run_as(&[0x90, 0x0f, 0x0b], Calls::Once, Tracing::Instructions);
+    assert_eq!(verdict.trace, [BASE, BASE + 1]);
+    assert_eq!(verdict.pc.unwrap().address, BASE + 1);
+}
+
+#[test]
+fn a_pure_function_is_called_twice() {
+    let (verdict, report) = run_as(&[0x8d, 0x04, 0x3f, 0xc3], Calls::Pure, Tracing::None);
+    assert_eq!(report.stops.len(), 2);
+    assert_eq!(verdict.breaches, []);
+    let value = Returned::Int32 { value: 10 };
+    assert!(matches!(verdict.outcome, Outcome::Returned { value: v, .. } if v == value));
+}
+
+#[test]
+fn a_function_that_counts_its_calls_is_not_pure() {
+    // inc byte ptr [rsi]; movzx eax, byte ptr [rsi]; ret
+    let (verdict, _) = run_as(&[0xfe, 0x06, 0x0f, 0xb6, 0x06, 0xc3], Calls::Pure, Tracing::None);
+    assert!(verdict.breaches.iter().any(|breach| matches!(breach, Breach::NotRepeatable { .. })));
+    assert!(verdict.breaches.iter().any(|breach| matches!(breach, Breach::Impure { .. })));
+}
+
+#[test]
+fn threads_call_at_once_with_stacks_and_buffers_of_their_own() {
+    // inc byte ptr [rsi]; push rdi; pop rax; ret
+    let (verdict, report) =
+        run_as(&[0xfe, 0x06, 0x57, 0x58, 0xc3], Calls::AtOnce(16), Tracing::None);
+    assert_eq!(report.stops.len(), 16);
+    assert!(report.stops.iter().all(|stop| stop.reason == StopReason::Landed));
+    assert_eq!(report.memory.len(), 16);
+    assert_eq!(verdict.breaches, []);
+    let buffers = vec![vec![2, 1, 1, 1, 1].into()];
+    assert_eq!(verdict.outcome, Outcome::Returned { value: Returned::Int32 { value: 5 }, buffers });
+}
+
+#[test]
+fn threads_run_at_the_same_time() {
+    // Each waits until all four have been here: mov rax, [rip + counter] … counts in a word of its own data.
+    let counter = BASE + 0x2000;
+    let mut code = vec![0x48, 0xb8];
+    code.extend(counter.to_le_bytes()); // mov rax, counter
+    code.extend([0xf0, 0xff, 0x00]); // lock inc dword ptr [rax]
+    code.extend([0x83, 0x38, 0x04, 0x75, 0xfb]); // cmp dword ptr [rax], 4; jne -5
+    code.extend([0x8b, 0x00, 0xc3]); // mov eax, [rax]; ret
+    let mut program = program(&code);
+    program.segments.push(Segment {
+        name: "data".into(),
+        address: counter,
+        bytes: vec![],
+        size: 4,
+        permissions: Permissions::Rw,
+    });
+    let (entry, convention, returns) = (BASE, Convention::SystemV, TypeName::Int32);
+    let budget = Budget { cpu: std::time::Duration::from_secs(2), ..Budget::default() };
+    let calls = Calls::AtOnce(4);
+    let job = Job { entry, convention, args: vec![], returns, calls, budget };
+    let plan = job::plan(&program, job).unwrap();
+    let report = Native::start().unwrap().run(&plan.setup).unwrap();
+    let verdict = verdict::read(&program, &plan, report, "native");
+    assert_eq!(verdict.outcome.stage(), harness_protocol::Stage::Returned);
+}
+
+#[test]
+fn one_thread_that_traps_stops_all() {
+    // test spl, spl … the stacks differ by their number: the thread whose stack has this bit spins, others trap.
+    let code = [0x48, 0x8d, 0x05, 0x00, 0x00, 0x00, 0x00, 0x0f, 0x0b]; // lea rax, [rip]; ud2
+    let (verdict, report) = run_as(&code, Calls::AtOnce(4), Tracing::None);
+    assert_eq!(report.stops.len(), 4);
+    assert!(matches!(verdict.outcome, Outcome::Trapped { cause: Cause::UndefinedInstruction, .. }));
 }

@@ -75,11 +75,10 @@ fn prepare(control: &mut Control, file: BorrowedFd<'_>) -> Result<(), Failure> {
     for (index, piece) in pieces.enumerate() {
         map(piece, file).map_err(failed(MAPPED, index))?;
     }
+    timer(libc::ITIMER_PROF, control.cpu_us).map_err(failed(TIMED, 0))?;
+    timer(libc::ITIMER_REAL, control.wall_us).map_err(failed(TIMED, 1))?;
     if control.concurrent != 0 {
         super::threads::start(control.calls).map_err(failed(THREADS, 0))?;
-    } else if control.trace_limit != 0 {
-        // The tracer begins to step here.
-        nix::sys::signal::raise(Signal::SIGSTOP).map_err(failed(TRACED, 1))?;
     }
     close_all().map_err(failed(CLOSED, 0))?;
     let seconds = control.cpu_us / 1_000_000 + 2; // the timer comes first; this is in case it does not
@@ -88,8 +87,7 @@ fn prepare(control: &mut Control, file: BorrowedFd<'_>) -> Result<(), Failure> {
     for (index, resource) in none.into_iter().enumerate() {
         setrlimit(resource, 0, 0).map_err(failed(LIMITED, index + 1))?;
     }
-    timer(libc::ITIMER_PROF, control.cpu_us).map_err(failed(TIMED, 0))?;
-    timer(libc::ITIMER_REAL, control.wall_us).map_err(failed(TIMED, 1))
+    Ok(())
 }
 
 #[expect(unsafe_code, reason = "maps memory")]

@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 use nix::sys::ptrace;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::arch;
@@ -82,21 +82,21 @@ pub(super) fn follow(leader: Pid, control: &mut Control) -> Result<(), Errno> {
                 if control.failure == Failure::default() {
                     control.failure = Failure { step: TRACED, errno: 0, index: 0 };
                 }
-                return Ok(());
+                return end(leader, &mut used);
             }
             Change::Killed(signal) => {
                 watch::push(control, &RawStop { why: why::KILLED, signal, ..RawStop::none() });
-                return Ok(());
+                return end(leader, &mut used);
             }
             Change::Event => {
+                // The leader made a thread. New threads may be heard of before this, in any order.
+                threads.push(Pid::from_raw(ptrace::getevent(thread)? as i32));
                 ptrace::cont(thread, None)?;
                 continue;
             }
             Change::Stopped(libc::SIGSTOP) => {
                 if thread == leader {
                     ptrace::setoptions(leader, ptrace::Options::PTRACE_O_TRACECLONE)?;
-                } else {
-                    threads.push(thread);
                 }
                 ptrace::cont(thread, None)?;
                 continue;
@@ -121,7 +121,22 @@ pub(super) fn follow(leader: Pid, control: &mut Control) -> Result<(), Errno> {
     for stop in &stops {
         watch::push(control, stop.as_ref().unwrap_or(&abandoned));
     }
-    watch::end(leader, &mut used)?;
+    end(leader, &mut used)?;
     control.cpu_ns = watch::nanoseconds(&used);
     Ok(())
+}
+
+/// Ends all threads. A leader is gone for its tracer only once each of the others was waited for.
+fn end(leader: Pid, used: &mut libc::rusage) -> Result<(), Errno> {
+    match kill(leader, Signal::SIGKILL) {
+        Ok(()) | Err(Errno::ESRCH) => {}
+        Err(errno) => return Err(errno),
+    }
+    loop {
+        match watch::wait(None, used) {
+            Ok(_) => {}
+            Err(Errno::ECHILD) => return Ok(()),
+            Err(errno) => return Err(errno),
+        }
+    }
 }

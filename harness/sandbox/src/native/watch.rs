@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use super::arch::{self, Context, RawRegisters};
 use super::child::{TRACED, UNMAPPED};
 use super::shared::{Control, Failure, RawStop, why};
-use crate::limits::{PAGE, STACK_WINDOW};
+use crate::limits::{LANDING, PAGE, STACK_WINDOW};
 
 /// Where no memory is: the handler of every signal that a trap raises. The kernel writes its frame and the
 /// process dies at once.
@@ -63,7 +63,8 @@ pub(super) fn follow(
     trace: &mut [u64],
 ) -> Result<(), Errno> {
     let mut used = no_usage();
-    let mut tracing = Tracing { trace, count: 0, limit: control.trace_limit, entered: false };
+    let mut trace = Trace { addresses: trace, count: 0, limit: control.trace_limit };
+    let calls = contexts.get(usize::from(trace.is_wanted())..).unwrap_or_default(); // after the gate
     loop {
         let (_, change) = wait(Some(pid), &mut used)?;
         let signal = match change {
@@ -83,7 +84,8 @@ pub(super) fn follow(
             }
             Change::Stopped(signal) => signal,
         };
-        if control.trace_limit != 0 && tracing.goes_on(pid, signal, control.entry)? {
+        if trace.has_stepped(pid, signal)? {
+            trace.step(pid)?;
             continue;
         }
         let stop = stop(pid, signal)?;
@@ -98,65 +100,62 @@ pub(super) fn follow(
             end(pid, &mut used)?;
             break;
         }
-        let landed = stop.registers.landed(signal);
-        push(control, &stop);
-        match contexts.get(control.stops as usize) {
-            Some(next) if landed && control.stops < control.calls => {
-                RawRegisters::begin(pid, next)?;
-                resume(pid, control.trace_limit != 0)?;
-            }
+        // Before the first instruction it is the stub that stands at the gate; later it could be anybody.
+        let begins = trace.is_wanted() && trace.count == 0 && stop.registers.at_the_gate(signal);
+        if !begins {
+            push(control, &stop);
+        }
+        let goes_on = begins || stop.registers.landed(signal);
+        match calls.get(control.stops as usize) {
+            Some(next) if goes_on && control.stops < control.calls => trace.begin(pid, next)?,
             _ => {
                 end(pid, &mut used)?;
                 break;
             }
         }
     }
-    control.traced = tracing.count as u64;
+    control.traced = trace.count as u64;
     control.cpu_ns = nanoseconds(&used);
     Ok(())
 }
 
-fn resume(pid: Pid, step: bool) -> Result<(), Errno> {
-    if step { ptrace::step(pid, None) } else { ptrace::cont(pid, None) }
-}
-
 /// Addresses of instructions, by single steps.
-struct Tracing<'a> {
-    trace: &'a mut [u64],
+struct Trace<'a> {
+    addresses: &'a mut [u64],
     count: usize,
     limit: u64,
-    /// Whether the first call has begun.
-    entered: bool,
 }
 
-impl Tracing<'_> {
-    /// Whether this stop was only a step; then the next is on its way.
-    fn goes_on(&mut self, pid: Pid, signal: i32, entry: u64) -> Result<bool, Errno> {
-        if signal == libc::SIGSTOP && !self.entered {
-            ptrace::step(pid, None)?;
-            return Ok(true);
-        }
-        if signal != libc::SIGTRAP {
-            return Ok(false);
-        }
-        let info = ptrace::getsiginfo(pid)?;
-        if info.si_code != libc::TRAP_TRACE {
-            return Ok(false);
-        }
+impl Trace<'_> {
+    fn is_wanted(&self) -> bool {
+        self.limit != 0
+    }
+
+    /// Begins a call: with its first instruction alone if a trace is wanted.
+    fn begin(&mut self, pid: Pid, context: &Context) -> Result<(), Errno> {
+        RawRegisters::begin(pid, context)?;
+        if self.is_wanted() { self.step(pid) } else { ptrace::cont(pid, None) }
+    }
+
+    /// Notes where the thread stands and lets it run one instruction; all, if there is no more room.
+    fn step(&mut self, pid: Pid) -> Result<(), Errno> {
         let pc = RawRegisters::of(pid)?.pc();
-        self.entered |= pc == entry;
-        if self.entered {
-            if self.count as u64 >= self.limit || self.count >= self.trace.len() {
-                ptrace::cont(pid, None)?;
-                return Ok(true);
-            }
-            if let Some(slot) = self.trace.get_mut(self.count) {
-                *slot = pc;
-            }
-            self.count += 1;
+        if self.count as u64 >= self.limit || pc == LANDING {
+            return ptrace::cont(pid, None);
         }
-        ptrace::step(pid, None)?;
-        Ok(true)
+        if let Some(slot) = self.addresses.get_mut(self.count) {
+            *slot = pc;
+        }
+        self.count += 1;
+        ptrace::step(pid, None)
+    }
+
+    /// Whether a thread was stopped after one instruction, as it was meant to be.
+    fn has_stepped(&self, pid: Pid, signal: i32) -> Result<bool, Errno> {
+        if !self.is_wanted() || signal != libc::SIGTRAP {
+            return Ok(false);
+        }
+        Ok(ptrace::getsiginfo(pid)?.si_code == libc::TRAP_TRACE)
     }
 }
 

@@ -58,7 +58,9 @@ struct Float {
 
 #[expect(unsafe_code, reason = "code that is copied, never called where it lies")]
 mod code {
-    use super::{ABOVE, ARENA_HIGH, ARENA_LOW, FAILED, LANDING, SCRATCH, SITES, STUB, WAIT, libc};
+    use super::{
+        ABOVE, ARENA_HIGH, ARENA_LOW, FAILED, GATE, LANDING, SCRATCH, SITES, STUB, WAIT, libc,
+    };
 
     core::arch::global_asm!(
         r#"
@@ -142,6 +144,8 @@ harness_sandbox_stub:
     .org harness_sandbox_stub + {failed}
     udf 0
 
+    .org harness_sandbox_stub + {gate}
+    brk 0
     .org harness_sandbox_stub + {landing}
     brk 0
     .org harness_sandbox_stub + {first}
@@ -157,6 +161,7 @@ harness_sandbox_stub:
         munmap = const libc::SYS_munmap,
         wait = const WAIT,
         failed = const FAILED,
+        gate = const GATE - STUB,
         landing = const LANDING - STUB,
         first = const SITES,
     );
@@ -166,6 +171,8 @@ harness_sandbox_stub:
 const WAIT: u64 = 0x100;
 /// Offset of the instruction that says that the rest could not be unmapped.
 const FAILED: u64 = 0xe00;
+/// Where a case that is traced stops for the tracer to begin.
+const GATE: u64 = STUB + 0xe80;
 /// Offset of the two offsets that follow the two system calls.
 const SITES: u64 = 0xff0;
 
@@ -222,6 +229,12 @@ impl Context {
         let Arm64 { x, sp, pc, nzcv, v, fpcr } = **it;
         Some(Self { x, sp, pc, fpcr, nzcv, _gap: 0, v, _rest: [0; 28] })
     }
+
+    /// The same, but stopping before the first instruction.
+    pub(in crate::native) fn gated(mut self) -> Self {
+        self.pc = GATE;
+        self
+    }
 }
 
 impl RawRegisters {
@@ -266,6 +279,11 @@ impl RawRegisters {
     /// Whether the thread stands where functions return to.
     pub(in crate::native) fn landed(&self, signal: i32) -> bool {
         signal == libc::SIGTRAP && self.user.pc == LANDING
+    }
+
+    /// Whether the thread stands where a case that is traced waits for the tracer.
+    pub(in crate::native) fn at_the_gate(&self, signal: i32) -> bool {
+        signal == libc::SIGTRAP && self.user.pc == GATE
     }
 
     /// Whether the thread stands where the stub gives up.

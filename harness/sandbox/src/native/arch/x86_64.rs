@@ -67,8 +67,8 @@ pub(in crate::native) struct RawRegisters {
 #[expect(unsafe_code, reason = "code that is copied, never called where it lies")]
 mod code {
     use super::{
-        ABOVE, ARENA_HIGH, ARENA_LOW, BATCH, BATCH_END, BATCH_LANDING, FAILED, LANDING, SCRATCH,
-        SITES, STUB, WAIT, libc,
+        ABOVE, ARENA_HIGH, ARENA_LOW, BATCH, BATCH_END, BATCH_LANDING, FAILED, GATE, LANDING,
+        SCRATCH, SITES, STUB, WAIT, libc,
     };
 
     core::arch::global_asm!(
@@ -180,6 +180,8 @@ harness_sandbox_stub:
     .org harness_sandbox_stub + {failed}
     ud2
 
+    .org harness_sandbox_stub + {gate}
+    int3
     .org harness_sandbox_stub + {landing}
     int3
     .org harness_sandbox_stub + {first}
@@ -198,7 +200,8 @@ harness_sandbox_stub:
     batch_landing = const BATCH_LANDING - STUB,
     batch_end = const BATCH_END,
         failed = const FAILED,
-        landing = const LANDING - STUB,
+        gate = const GATE - STUB,
+    landing = const LANDING - STUB,
         first = const SITES,
     );
 }
@@ -213,6 +216,8 @@ pub(in crate::native) const BATCH_LANDING: u64 = STUB + 0x300;
 const BATCH_END: u64 = 0x400;
 /// Offset of the instruction that says that the rest could not be unmapped.
 const FAILED: u64 = 0xe00;
+/// Where a case that is traced stops for the tracer to begin.
+const GATE: u64 = STUB + 0xe80;
 /// Offset of the two offsets that follow the two system calls.
 const SITES: u64 = 0xff0;
 
@@ -286,6 +291,12 @@ impl Context {
             fx: Fx::of(it),
             _rest: [0; 44],
         })
+    }
+
+    /// The same, but stopping before the first instruction.
+    pub(in crate::native) fn gated(mut self) -> Self {
+        self.frame[0] = GATE;
+        self
     }
 
     /// The same for a thread that a tracer has stopped.
@@ -384,6 +395,11 @@ impl RawRegisters {
     /// Whether the thread stands where functions return to.
     pub(in crate::native) fn landed(&self, signal: i32) -> bool {
         signal == libc::SIGTRAP && self.user.rip == LANDING + 1
+    }
+
+    /// Whether the thread stands where a case that is traced waits for the tracer.
+    pub(in crate::native) fn at_the_gate(&self, signal: i32) -> bool {
+        signal == libc::SIGTRAP && self.user.rip == GATE + 1
     }
 
     /// Whether the thread stands where the stub gives up.
