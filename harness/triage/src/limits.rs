@@ -14,3 +14,6 @@ pub const CHAIN: usize = 5;
 
 /// Most files that one minimization tries unless told otherwise: at a hundred microseconds a run, some seconds.
 pub const MAX_TRIES: usize = 20_000;
+
+/// Whole blocks of this many bytes are taken out of code, so that what is behind them keeps its alignment.
+pub const CODE_ALIGNMENT: usize = 16;
