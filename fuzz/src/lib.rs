@@ -3,11 +3,13 @@
 //! A target below `fuzz_targets/` is glue of a few lines; everything that can be wrong is here, and runs on
 //! the committed corpora in plain `cargo test`. A property panics when it does not hold.
 //!
-//! **These programs feed hostile bytes to loaders.** They parse, validate, relocate and map; they execute
-//! nothing.
+//! **These programs feed hostile bytes to loaders.** They parse, validate, relocate and map; `execute_blob` also
+//! executes them, in the sandbox.
 
 pub mod agreement;
 pub mod dictionary;
+#[cfg(target_os = "linux")]
+pub mod execution;
 pub mod limits;
 pub mod linking;
 pub mod loading;
@@ -33,6 +35,7 @@ pub const TARGETS: &[(&str, Property)] = &[
     ("load_smf", agreement::smf::file_and_repaired),
     ("relocate", relocate::drawn_module),
     ("registry_ops", registry_ops::drawn_steps),
+    ("execute_blob", execution::blob),
 ];
 
 /// The SCP format at its default readings.

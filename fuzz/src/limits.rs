@@ -13,3 +13,10 @@ pub const MAX_DRAWN_BYTES: usize = 96;
 
 /// Steps that are worked with one registry. Each may map a module.
 pub const MAX_STEPS: usize = 48;
+
+/// Bytes of an input that are executed. Longer code shows nothing that a page of it does not.
+pub const MAX_EXECUTED: usize = 4096;
+
+/// Time on the processor of executed input: enough for a hundred thousand instructions, and endless loops are
+/// common.
+pub const EXECUTED_CPU: std::time::Duration = std::time::Duration::from_millis(5);
