@@ -7,6 +7,7 @@
 //! what was returned, what trapped where, which promises of the calling convention were broken.
 
 mod convention;
+mod bytes;
 pub mod emulated;
 pub mod expect;
 pub mod job;

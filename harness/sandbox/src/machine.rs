@@ -126,6 +126,7 @@ pub struct Region {
     /// Offset of `bytes` in the region.
     pub offset: u64,
     /// What it holds there.
+    #[serde(with = "serde_bytes")]
     pub bytes: Vec<u8>,
     /// Whether [`Report::memory`] gives its content after the run. Set for writable memory only.
     pub kept: bool,
@@ -157,6 +158,7 @@ pub struct Report {
     /// are [`StopReason::Abandoned`].
     pub stops: Vec<Stop>,
     /// The kept regions at the end, in the order of [`Setup::regions`].
+    #[serde(with = "crate::bytes")]
     pub memory: Vec<Vec<u8>>,
     /// Processor time used.
     pub cpu: Duration,
@@ -174,6 +176,7 @@ pub struct Stop {
     /// All registers at that moment; of an instruction that trapped, as before it.
     pub registers: Registers,
     /// Bytes at the stack pointer, as many as can be read up to [`crate::limits::STACK_WINDOW`].
+    #[serde(with = "serde_bytes")]
     pub stack: Vec<u8>,
 }
 
