@@ -65,6 +65,12 @@ impl Failure {
     }
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.report.fmt(f)
+    }
+}
+
 impl From<Box<blobspec::SpecError>> for Failure {
     fn from(error: Box<blobspec::SpecError>) -> Self {
         Self::spec(*error)

@@ -6,10 +6,14 @@
 mod annotate;
 mod args;
 mod commands;
+mod crash;
+mod debugger;
+mod execution;
 mod failure;
 mod formats;
 mod frames;
 mod input;
+mod machines;
 mod module_file;
 mod output;
 pub mod pack;

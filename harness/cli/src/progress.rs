@@ -42,23 +42,33 @@ impl Progress {
     /// Takes note of what a run tells.
     pub(crate) fn event(&self, event: Event<'_>) {
         match event {
-            Event::Started { total } => self.bar.set_length(total as u64),
+            Event::Started { total } => self.start(total),
             Event::CaseDone { done, total, result } => {
-                if result.outcome.is_failure() {
-                    let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
-                    self.bar.set_message(format!("{failures} failed"));
-                }
-                self.bar.set_position(done as u64);
-                self.line(done, total);
+                let failed = usize::from(result.outcome.is_failure());
+                let failures = self.failures.fetch_add(failed, Ordering::Relaxed) + failed;
+                self.done(done, total, failures);
             }
             _ => {}
         }
     }
 
-    fn line(&self, done: usize, total: usize) {
+    /// So many cases are to be done.
+    pub(crate) fn start(&self, total: usize) {
+        self.bar.set_length(total as u64);
+    }
+
+    /// So many are done, and so many of them failed.
+    pub(crate) fn done(&self, done: usize, total: usize, failures: usize) {
+        if failures > 0 {
+            self.bar.set_message(format!("{failures} failed"));
+        }
+        self.bar.set_position(done as u64);
+        self.line(done, total, failures);
+    }
+
+    fn line(&self, done: usize, total: usize, failures: usize) {
         let percent = |done: usize| done * 100 / total.max(1) / PLAIN_STEP;
         if self.plain && percent(done) != percent(done.saturating_sub(1)) {
-            let failures = self.failures.load(Ordering::Relaxed);
             anstream::eprintln!(
                 "{done}/{total} ({}%), {failures} failed",
                 done * 100 / total.max(1)

@@ -1,12 +1,17 @@
 //! `harness replay CASE`: one vector, in full.
 
+mod elf;
+mod execution;
+mod gdb;
+
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use harness_codec::decode;
 use harness_protocol::scenario::Step;
-use harness_protocol::{Vector, exit};
+use harness_protocol::{Vector, Want, exit};
 use harness_runner::{CaseResult, Outcome, RunOptions, run_one};
 
 use super::conformance::{BUILT_IN, find};
@@ -18,19 +23,32 @@ use crate::selection::{frozen, suite};
 use crate::{formats, input, style};
 
 /// Run one vector and show everything about it: the file, what is expected, what was answered
+///
+/// A vector that calls a function is run in the harness's own sandbox and shown as `run` does, unless a loader is
+/// named with --impl.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Id of the vector, as reports name it
     case: String,
-    /// Implementation to ask
-    #[arg(long = "impl", value_name = "LOADER", default_value = BUILT_IN)]
-    implementation: String,
+    /// Implementation to ask [default: the built-in reference loader, for calls the sandbox]
+    #[arg(long = "impl", value_name = "LOADER")]
+    implementation: Option<String>,
     /// Take the vectors from JSON files in this folder instead of making them
     #[arg(long, value_name = "DIR")]
     vectors: Option<PathBuf>,
     /// Also write the vector's file here
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
+    /// Use the emulator although the processor here could run the code
+    #[arg(long, conflicts_with_all = ["implementation", "gdb"])]
+    emulate: bool,
+    /// Start gdb before the first instruction of the called function; no sandbox is around it then, but gdb stops at
+    /// every system call
+    #[arg(long, conflicts_with_all = ["implementation", "json"])]
+    gdb: bool,
+    /// More arguments for gdb, such as -batch -ex 'x/3i $pc'
+    #[arg(last = true, value_name = "GDB-ARG", requires = "gdb")]
+    gdb_args: Vec<OsString>,
 }
 
 /// Replays the vector; 1 when the answer is not the expected one.
@@ -48,7 +66,14 @@ pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
     if let Some(path) = &options.save {
         input::write(path, &vector.bytes.0)?;
     }
-    let implementation = find(&options.implementation, &Arc::new(AtomicBool::new(false)))?;
+    if options.gdb {
+        return gdb::debug(&spec.under(&readings)?, vector, &options.gdb_args);
+    }
+    if vector.want == Want::Call && options.implementation.is_none() {
+        return execution::replay(global, &spec.under(&readings)?, vector, options.emulate);
+    }
+    let loader = options.implementation.as_deref().unwrap_or(BUILT_IN);
+    let implementation = find(loader, &Arc::new(AtomicBool::new(false)))?;
     let run_options = RunOptions {
         format: Some(spec.format().id.clone()),
         choices: readings.clone(),

@@ -1,182 +1,201 @@
-//! `harness run FILE FUNCTION ARG…`: calls a function in a child process.
+//! `harness run FILE FUNCTION ARG…`: calls a function in a sandbox and shows what came of it.
 
-mod child;
-mod scp;
-mod smf;
+mod arguments;
+mod list;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use harness_protocol::{Case, HexBytes, Returned, Stage, TypeName, Want, exit};
-use serde::Deserialize as _;
-use serde::de::IntoDeserializer as _;
-use serde::de::value::{Error as NameError, StrDeserializer};
+use blobspec::Format;
+use harness_protocol::{TypeName, exit};
+use harness_sandbox::module::{self, Function, Interface, Module};
+use harness_sandbox::{Budget, Calls, Convention, Job, Tracing};
 
 use crate::args::Global;
+use crate::execution::{Wishes, default_base, execute, unloadable};
 use crate::failure::{CommandResult, Failure};
 use crate::output::outln;
-use crate::{formats, input, style};
-use child::{Answer, in_child};
+use crate::{debugger, formats, input, machines};
+pub(crate) use arguments::{arguments, type_name};
 
-/// Call a function of a module in a child process and show what it returns
+/// Call a function of a module in a sandbox and show what comes of it
 ///
 /// Integers are written in decimal or 0x…, floats in decimal or as 0x… bits, buffers as hexadecimal bytes,
 /// "text" (with the quotes) or null. An SCP module declares the types of its functions, so that values are
 /// enough: run m.scp add -5 3. An SMF module does not: run m.smf add int64:-5 int64:3 --returns int64. Without a
-/// function, the functions that there are are listed.
+/// function, the functions that there are are listed. A function that is marked pure is called twice. Exit code
+/// 0: every call returned and kept its promises; 1: it did not.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// The module; `-` is standard input
     file: PathBuf,
     /// The function
     function: Option<String>,
-    /// Its arguments; for SMF with their types, as TYPE:VALUE
+    /// Its arguments; where the format declares no types, as TYPE:VALUE
     #[arg(allow_negative_numbers = true)]
     args: Vec<String>,
-    /// SMF: type of the result [default: int32]
+    /// Type of the result, where the format declares none [default: int32]
     #[arg(long, value_name = "TYPE", value_parser = type_name)]
     returns: Option<TypeName>,
-    /// SMF: the address that an import is given, decimal or 0x… (repeatable)
+    /// The address that an import is given, decimal or 0x… (repeatable)
     #[arg(long = "import", value_name = "NAME=ADDRESS", value_parser = import)]
     imports: Vec<(String, u64)>,
+    /// Calling convention [default: the one that the module says]
+    #[arg(long, value_name = "NAME")]
+    convention: Option<ConventionName>,
+    /// Where the lowest image lies, decimal or 0x…
+    #[arg(long, value_name = "ADDRESS", value_parser = super::pack::number)]
+    base: Option<u64>,
     /// Longest time for the call in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     timeout: u64,
+    /// Use the emulator although the processor here could run the code; bounds then hold to the byte
+    #[arg(long)]
+    emulate: bool,
+    /// Most instructions, exactly; only the emulator counts them
+    #[arg(long, value_name = "INSTRUCTIONS", value_parser = clap::value_parser!(u64).range(1..))]
+    budget: Option<u64>,
+    /// Show every instruction that ran
+    #[arg(long)]
+    trace: bool,
+    /// Call from so many threads at once; for modules that say they are thread-safe
+    #[arg(long, value_name = "N", conflicts_with = "trace", value_parser = threads)]
+    threads: Option<usize>,
 }
 
-/// A type by its name on the wire.
-fn type_name(text: &str) -> Result<TypeName, String> {
-    let name: StrDeserializer<'_, NameError> = text.into_deserializer();
-    TypeName::deserialize(name).map_err(|_| {
-        format!(
-            "`{text}` is not a type: void, int8, int16, int32, int64, float32, float64, pointer \
-             or struct_ref"
-        )
-    })
+/// The calling conventions by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum ConventionName {
+    /// System V: C on x86_64 Linux
+    #[value(alias = "system-v")]
+    Sysv,
+    /// C on x86_64 Windows
+    Win64,
+    /// C on ARM64
+    Aapcs64,
+    /// C on x86_32
+    Cdecl,
+    /// x86_32, the callee removes the arguments
+    Stdcall,
 }
 
-fn import(text: &str) -> Result<(String, u64), String> {
+impl From<ConventionName> for Convention {
+    fn from(name: ConventionName) -> Self {
+        match name {
+            ConventionName::Sysv => Self::SystemV,
+            ConventionName::Win64 => Self::Win64,
+            ConventionName::Aapcs64 => Self::Aapcs64,
+            ConventionName::Cdecl => Self::Cdecl,
+            ConventionName::Stdcall => Self::Stdcall,
+        }
+    }
+}
+
+/// `NAME=ADDRESS`.
+pub(crate) fn import(text: &str) -> Result<(String, u64), String> {
     let (name, address) =
         text.split_once('=').ok_or("expected NAME=ADDRESS, such as host_log=0x7f0000001000")?;
     Ok((name.to_owned(), super::pack::number(address)?))
 }
 
-/// Calls the function; without one, lists those that there are.
-pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
-    if global.spec.is_some() {
-        return Err(Failure::usage("run calls functions of the built-in formats scp and smf only"));
-    }
-    if !global.choices.is_empty() {
-        return Err(Failure::usage(
-            "run follows the default reading of every choice; --choice has no place here",
-        ));
-    }
-    let file = input::read(&options.file)?;
-    let format = formats::spec_for(global, &options.file, &file)?.format().id.clone();
-    let call = match format.as_str() {
-        "scp" => scp::call(global, options, &file)?,
-        "smf" => smf::call(global, options, &file)?,
-        other => return Err(Failure::usage(format!("run knows scp and smf modules, not {other}"))),
-    };
-    let Some(call) = call else { return Ok(exit::OK) };
-    let function = call.function.clone();
-    let case = Case {
-        seq: 1,
-        format,
-        want: Want::Call,
-        bytes: file.into(),
-        call: Some(call),
-        imports: options.imports.iter().cloned().collect(),
-        ..Case::default()
-    };
-    let answer = in_child(case, Duration::from_secs(options.timeout.max(1)))?;
-    show(global, &function, &answer)
+fn threads(text: &str) -> Result<usize, String> {
+    let most = harness_sandbox::limits::MAX_THREADS;
+    let number = text.parse().ok().filter(|number| (1..=most).contains(number));
+    number.ok_or_else(|| format!("expected a number of threads from 1 to {most}"))
 }
 
-/// A module that cannot be called.
-fn invalid(options: &Options, error: impl std::fmt::Display) -> Failure {
+/// Calls the function; without one, lists those that there are.
+pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
+    let file = input::read(&options.file)?;
+    let spec = formats::spec_for(global, &options.file, &file)?;
+    let format = formats::format(global, &spec)?;
     let name = input::display(&options.file);
-    Failure::new(exit::NONCONFORMANT, format!("{name}: {error}"), None)
+    let interface = module::interface(&format, &file).map_err(|error| unloadable(&name, &error))?;
+    let Some(wanted) = &options.function else {
+        list::list(global, &interface);
+        return Ok(exit::OK);
+    };
+    let function =
+        interface.function(wanted).ok_or_else(|| no_function(&name, wanted, &interface))?;
+    refuse_what_has_no_place(&format, options, &interface, function)?;
+    let imports: BTreeMap<String, u64> = options.imports.iter().cloned().collect();
+    let base = options.base.unwrap_or_else(|| default_base(interface.architecture));
+    let module =
+        module::load(&format, &file, base, &imports).map_err(|error| unloadable(&name, &error))?;
+    let job = job(options, &module, wanted)?;
+    let mut machine = machines::start(interface.architecture, options.emulate)?;
+    if options.budget.is_some() && machine.name() != "emulated" {
+        return Err(Failure::usage_with(
+            "only the emulator counts instructions: --budget has no place here",
+            "add --emulate, or say how many seconds with --timeout",
+        ));
+    }
+    let tracing = if options.trace { Tracing::Instructions } else { Tracing::None };
+    let wishes = Wishes { tracing, byte_bounds: machine.name() == "emulated" };
+    let execution = execute(machine.as_mut(), &module, &imports, job, wishes)?;
+    if global.json {
+        outln!("{}", debugger::json(wanted, &execution));
+    } else {
+        debugger::show(wanted, &execution);
+    }
+    Ok(if execution.is_clean() { exit::OK } else { exit::NONCONFORMANT })
+}
+
+/// Options that mean nothing for this module.
+fn refuse_what_has_no_place(
+    format: &Format,
+    options: &Options,
+    interface: &Interface,
+    function: &Function,
+) -> Result<(), Failure> {
+    if options.returns.is_some() && function.signature.is_some() {
+        return Err(Failure::usage(format!(
+            "an {} module declares the types of its functions: --returns has no place here",
+            format.id
+        )));
+    }
+    if !options.imports.is_empty() && format.linking.is_none() {
+        return Err(Failure::usage(format!(
+            "an {} module has no imports: --import has no place here",
+            format.id
+        )));
+    }
+    if options.threads.is_some() && !interface.thread_safe {
+        return Err(Failure::usage_with(
+            "the module does not say that it may be called from several threads: --threads has no place here",
+            format!("{} modules say it in their header, if their format can", format.id),
+        ));
+    }
+    Ok(())
+}
+
+fn job(options: &Options, module: &Module, wanted: &str) -> Result<Job, Failure> {
+    let function =
+        module.function(wanted).ok_or_else(|| Failure::bug("a listed function is not loaded"))?;
+    let (args, returns) = arguments(function, &options.args, options.returns)?;
+    let time = Duration::from_secs(options.timeout);
+    let calls = match options.threads {
+        Some(threads) => Calls::AtOnce(threads),
+        None if function.pure => Calls::Pure,
+        None => Calls::Once,
+    };
+    Ok(Job {
+        entry: function.address,
+        convention: options.convention.map_or(function.convention, Convention::from),
+        args,
+        returns,
+        calls,
+        budget: Budget { cpu: time, wall: time, instructions: options.budget },
+    })
 }
 
 /// A function that the module does not have, and those that it has.
-fn no_function(options: &Options, function: &str, names: &[&str]) -> Failure {
+pub(crate) fn no_function(file: &str, function: &str, interface: &Interface) -> Failure {
+    let exported = interface.functions.iter().filter(|function| function.exported);
+    let names: Vec<&str> = exported.map(|function| function.name.as_str()).collect();
     Failure::usage_with(
-        format!("{}: has no function `{function}`", input::display(&options.file)),
+        format!("{file}: has no function `{function}`"),
         format!("it has: {}", names.join(", ")),
     )
-}
-
-fn show(global: &Global, function: &str, answer: &Answer) -> CommandResult {
-    match answer {
-        Answer::Reply(reply) if reply.stage == Some(Stage::Returned) => {
-            if global.json {
-                outln!(
-                    "{}",
-                    serde_json::json!({"stage": "returned", "result": reply.result, "buffers": reply.buffers})
-                );
-            } else {
-                let result = reply.result.as_ref().map(returned).unwrap_or_default();
-                outln!("{function} = {}", style::good(&result));
-                for (index, buffer) in reply.buffers.iter().enumerate() {
-                    outln!("buffer {index}: {}", bytes(buffer));
-                }
-            }
-            Ok(exit::OK)
-        }
-        Answer::Reply(reply) => {
-            let why =
-                reply.message.as_deref().or(reply.skip.as_deref()).unwrap_or("no reason given");
-            let stage = reply.stage.map_or("skipped", Stage::name);
-            Err(Failure::new(exit::NONCONFORMANT, format!("{function}: {stage}: {why}"), None))
-        }
-        Answer::Died(status) => {
-            let message = format!("{function}: the child process died: {status}");
-            Err(Failure::new(exit::NONCONFORMANT, message, None))
-        }
-        Answer::Nonsense => {
-            let message = format!(
-                "{function}: the child process stopped answering: the called code interfered with it"
-            );
-            Err(Failure::new(exit::NONCONFORMANT, message, None))
-        }
-        Answer::Late(timeout) => {
-            let message = format!("{function}: did not return within {} s", timeout.as_secs());
-            Err(Failure::new(
-                exit::NONCONFORMANT,
-                message,
-                Some("give it more time with --timeout".to_owned()),
-            ))
-        }
-    }
-}
-
-fn returned(value: &Returned) -> String {
-    match value {
-        Returned::Void => "(nothing)".to_owned(),
-        Returned::Int8 { value } => value.to_string(),
-        Returned::Int16 { value } => value.to_string(),
-        Returned::Int32 { value } => value.to_string(),
-        Returned::Int64 { value } => value.to_string(),
-        Returned::Float32 { bits } => format!("{:?}", f32::from_bits(*bits)),
-        Returned::Float64 { bits } => format!("{:?}", f64::from_bits(*bits)),
-        Returned::Pointer(address) | Returned::StructRef(address) => match address {
-            harness_protocol::value::Address::Null => "null".to_owned(),
-            harness_protocol::value::Address::Buffer { index, offset } => {
-                format!("buffer {index} + {offset:#x}")
-            }
-            harness_protocol::value::Address::Image { offset } => format!("image + {offset:#x}"),
-            harness_protocol::value::Address::Other { address } => format!("{address:#x}"),
-        },
-    }
-}
-
-/// A buffer as hexadecimal bytes, and as text where it is text.
-fn bytes(buffer: &HexBytes) -> String {
-    let hex: String = buffer.0.iter().map(|byte| format!("{byte:02x}")).collect();
-    let text = std::str::from_utf8(&buffer.0).ok().map(|text| text.trim_end_matches('\0'));
-    match text.filter(|text| !text.is_empty() && !text.chars().any(char::is_control)) {
-        Some(text) => format!("{hex}  {text:?}"),
-        None => hex,
-    }
 }

@@ -8,6 +8,8 @@ mod implementations;
 #[cfg(target_arch = "x86_64")]
 mod real;
 #[cfg(target_arch = "x86_64")]
+mod sandbox;
+#[cfg(target_arch = "x86_64")]
 mod smf;
 #[cfg(target_arch = "x86_64")]
 mod smf_refused;

@@ -1,0 +1,126 @@
+//! What surrounds the place where a call ended: code, words of the stack, fields of the file.
+
+use harness_sandbox::module::Origin;
+use harness_sandbox::{Outcome, Region};
+
+use super::disassembly::{self, Line};
+use crate::execution::Execution;
+
+/// Which instruction of a listing is meant.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Mark {
+    /// The one at this address.
+    At(u64),
+    /// The one that ends here: the call to where control went astray.
+    Until(u64),
+}
+
+impl Mark {
+    /// Whether it means `line`.
+    pub(super) fn marks(self, line: &Line) -> bool {
+        match self {
+            Self::At(address) => line.address == address,
+            Self::Until(address) => line.end() == address,
+        }
+    }
+
+    /// What is shown before the instruction.
+    pub(super) fn sign(self) -> &'static str {
+        match self {
+            Self::At(_) => "▶",
+            Self::Until(_) => "↳",
+        }
+    }
+}
+
+/// The code that stopped; where control was not in code, the code that it was called from.
+pub(super) fn listing(execution: &Execution<'_>) -> (Vec<Line>, Mark) {
+    let program = &execution.module.program;
+    let pc = execution.verdict.registers.pc();
+    let here = execution.verdict.pc.as_ref().map(|_| disassembly::around(program, pc));
+    let caller = execution.verdict.chain.first().map(|place| place.address);
+    match (here.unwrap_or_default(), caller) {
+        (here, Some(caller)) if here.is_empty() => {
+            (disassembly::around(program, caller), Mark::Until(caller))
+        }
+        (here, _) => (here, Mark::At(pc)),
+    }
+}
+
+/// A word of the stack.
+pub(super) struct Word {
+    pub(super) address: u64,
+    pub(super) value: u64,
+    /// What the value means as an address, if it does.
+    pub(super) meaning: Option<String>,
+}
+
+/// The words from the stack pointer on.
+pub(super) fn stack(execution: &Execution<'_>) -> Vec<Word> {
+    let size = if execution.module.program.architecture.pointer_size() == 8 { 8 } else { 4 };
+    let words = execution
+        .stack
+        .chunks_exact(size)
+        .map(|bytes| bytes.iter().rev().fold(0_u64, |value, byte| value << 8 | u64::from(*byte)));
+    let addresses = (execution.verdict.registers.sp()..).step_by(size);
+    let meaning = |value: u64| {
+        let setup = &execution.plan.setup;
+        if value == setup.landing {
+            return Some("return to the caller".to_owned());
+        }
+        let holds = |r: &&Region| (r.address..r.address + r.size).contains(&value);
+        let region = setup.regions.iter().find(holds)?;
+        let symbols = execution.module.program.symbols.iter().rev();
+        let symbol = symbols.clone().find(|s| s.address <= value && s.address >= region.address);
+        let symbol = symbol.map(|s| format!(" <{} + {:#x}>", s.name, value - s.address));
+        let (name, offset) = (&region.name, value - region.address);
+        Some(format!("{name} + {offset:#x}{}", symbol.unwrap_or_default()))
+    };
+    addresses
+        .zip(words)
+        .map(|(address, value)| Word { address, value, meaning: meaning(value) })
+        .collect()
+}
+
+/// The fields of the file that decided what lies where control was, where it came from, and what was accessed:
+/// the narrowest stretch first.
+pub(super) fn origins<'a>(execution: &Execution<'a>) -> Vec<&'a Origin> {
+    let mut origins: Vec<&Origin> = Vec::new();
+    for (start, end) in places(execution) {
+        let overlap = |o: &&Origin| o.address < end && start < o.address.saturating_add(o.size);
+        let mut found: Vec<&Origin> = execution.module.origins.iter().filter(overlap).collect();
+        found.sort_by_key(|origin| origin.size);
+        for origin in found {
+            if !origins.contains(&origin) {
+                origins.push(origin);
+            }
+        }
+    }
+    origins
+}
+
+/// Calls of the chain whose relocations are looked for.
+const NEAREST_CALLS: usize = 2;
+
+/// Longest call instruction in bytes.
+const CALL: u64 = 8;
+
+/// The stretches of memory that a stop is about.
+fn places(execution: &Execution<'_>) -> Vec<(u64, u64)> {
+    let verdict = &execution.verdict;
+    let mut places = Vec::new();
+    if let Some(pc) = &verdict.pc {
+        let line = disassembly::line(&execution.module.program, pc.address);
+        places.push((pc.address, line.map_or(pc.address + 1, |line| line.end())));
+    }
+    if let Outcome::Trapped { address: Some(place), .. } = &verdict.outcome {
+        places.push((place.address, place.address.saturating_add(1)));
+    }
+    let calls = verdict.chain.iter().take(NEAREST_CALLS);
+    places.extend(calls.map(|place| (place.address.saturating_sub(CALL), place.address)));
+    if verdict.pc.is_none() {
+        let entry = execution.plan.job.entry;
+        places.push((entry, entry.saturating_add(1)));
+    }
+    places
+}
