@@ -1,9 +1,10 @@
 //! Several modules in order: what a registry must do.
 
 use harness_protocol::scenario::{ExpectStep, ModuleAddress, ScenarioStep, Step};
-use harness_protocol::{Call, HexBytes, Returned, Stage as Reached, TypeName};
+use harness_protocol::{Argument, Call, HexBytes, Returned, Stage as Reached, TypeName};
 
 use crate::code::{forwarding, returning};
+use crate::execute::snippets::snippet;
 use crate::scene::{Binding, Kind, Relocation, Scene, Section, Stage, Symbol, section};
 
 /// A sequence of steps.
@@ -35,6 +36,7 @@ impl Maker<'_> {
         all.extend(self.several_modules()?);
         all.extend(self.several_versions()?);
         all.extend(self.lookups()?);
+        all.extend(self.calls_between_modules()?);
         Some(all)
     }
 
@@ -312,6 +314,69 @@ impl Maker<'_> {
         ])
     }
 
+    /// A module that exports a function that takes an argument, and a variable.
+    fn library(&self) -> Option<Vec<u8>> {
+        let code = section(self.code(), snippet(self.architecture, "target")?.bytes.0.clone());
+        let data = self.stage.data()?;
+        let variable = Symbol { image: Some(data), ..self.symbol("counter", Binding::Exported, 4) };
+        let symbols = vec![self.symbol("triple", Binding::Exported, 0), variable];
+        let bytes = [0, 1000_i32].map(i32::to_le_bytes).concat();
+        let sections = vec![code, section(Kind::Image(data, 0), bytes)];
+        (self.write)(&Scene { sections, symbols })
+    }
+
+    /// A module whose function `f` is a snippet that uses an imported symbol.
+    fn using(&self, name: &str, target: &str) -> Option<Vec<u8>> {
+        let snippet = snippet(self.architecture, name)?;
+        let place = *snippet.marks.get("place")?;
+        let relocation = Relocation { kind: self.absolute()?, place, symbol: 1, addend: 0 };
+        let relocations =
+            Section { relocations: vec![relocation], ..section(Kind::Relocations, Vec::new()) };
+        let symbols =
+            vec![self.symbol("f", Binding::Exported, 0), self.symbol(target, Binding::Imported, 0)];
+        let code = section(self.code(), snippet.bytes.0.clone());
+        (self.write)(&Scene { sections: vec![code, relocations], symbols })
+    }
+
+    fn calls_between_modules(&self) -> Option<Vec<Scenario>> {
+        let library = self.library()?;
+        let caller = self.using("through_abs64", "triple")?;
+        let mut made = vec![Scenario {
+            name: "call-another-module",
+            why: "arguments or results are lost between modules",
+            steps: vec![
+                load("lib.smf", Some(&library), "lib"),
+                load("app.smf", Some(&caller), "app"),
+                call_with("app", "f", -7, -21),
+                call_with("lib", "triple", 5, 15),
+            ],
+        }];
+        if self.has_variables() {
+            let counter = self.using("add_abs64", "counter")?;
+            made.push(Scenario {
+                name: "share-a-variable",
+                why: "each user of a module gets a copy of its data",
+                steps: vec![
+                    load("lib.smf", Some(&library), "lib"),
+                    load("one.smf", Some(&counter), "one"),
+                    load("two.smf", Some(&counter), "two"),
+                    call_with("one", "f", 5, 1000 + 1005),
+                    call_with("two", "f", 1, 1005 + 1006),
+                    call_with("one", "f", 0, 1006 + 1006),
+                ],
+            });
+        }
+        Some(made)
+    }
+
+    /// Whether symbols may lie in data, and code may write to it: some readings of a format say otherwise.
+    fn has_variables(&self) -> bool {
+        let Some(data) = self.stage.data() else { return false };
+        let linked = &self.stage.linking.symbols.images;
+        linked.iter().any(|(image, _)| *image == data)
+            && self.stage.format.images[data].permissions == "rw"
+    }
+
     fn lookups(&self) -> Option<Vec<Scenario>> {
         let (first, second) = (returning(self.architecture, 1)?, returning(self.architecture, 2)?);
         let after = first.len() as u64;
@@ -396,6 +461,15 @@ fn apart(step: ScenarioStep, handle: &str) -> ScenarioStep {
 
 fn call(handle: &str, function: &str, value: i32) -> ScenarioStep {
     let call = Call { function: function.into(), args: Vec::new(), returns: TypeName::Int32 };
+    let expect =
+        ExpectStep { result: Some(Returned::Int32 { value }), ..stages(Reached::Returned) };
+    step(Step::Call { handle: handle.into(), call }, expect)
+}
+
+/// A call with one argument.
+fn call_with(handle: &str, function: &str, argument: i32, value: i32) -> ScenarioStep {
+    let args = vec![Argument::Int32 { value: argument }];
+    let call = Call { function: function.into(), args, returns: TypeName::Int32 };
     let expect =
         ExpectStep { result: Some(Returned::Int32 { value }), ..stages(Reached::Returned) };
     step(Step::Call { handle: handle.into(), call }, expect)

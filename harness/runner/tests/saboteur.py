@@ -260,6 +260,56 @@ def in_batches(case):
     return answers
 
 
+# Of calls: what the code does must show, and nothing else.
+
+def call(case):
+    """Runs the code, which traps."""
+    die()
+
+
+def call_in_one_process(case):
+    """Trusts that no case came before."""
+    if COUNT > 1:
+        return call_rejecting(case)
+    die()
+
+
+def call_aborting(case):
+    os.abort()
+
+
+def call_exiting_as_a_shell(case):
+    os._exit(128 + signal.SIGSEGV)
+
+
+def call_answering_first(case):
+    write(call_returning(case))
+    die()
+
+
+def call_rejecting(case):
+    return frame({"type": "result", "seq": case["seq"], "stage": "invalid"})
+
+
+def call_returning(case):
+    return frame({"type": "result", "seq": case["seq"], "stage": "returned", "result": {"type": "void"}})
+
+
+def call_trapping(case):
+    trap = {"cause": "unmapped", "access": "read", "address": {"into": "null"}}
+    return frame({"type": "result", "seq": case["seq"], "stage": "trap", "trap": trap})
+
+
+def call_trapping_elsewhere(case):
+    trap = {"cause": "unmapped", "access": "read", "address": {"into": "stack"}}
+    return frame({"type": "result", "seq": case["seq"], "stage": "trap", "trap": trap})
+
+
+def call_breaking(case):
+    return frame({"type": "result", "seq": case["seq"], "stage": "returned", "result": {"type": "void"},
+                  "breaches": ["rbx"]})
+
+
 COUNT = 0
 LAST = 1
 MAPPINGS = []
@@ -276,6 +326,10 @@ if MODE == "garbage-at-handshake":
 read()
 if MODE == "other-version":
     DESCRIBE["protocol"] = 99
+if "call" in MODE:
+    DESCRIBE["wants"] = ["call"]
+    DESCRIBE["contains"] = MODE.startswith("contained-")
+    MODE = MODE.removeprefix("contained-")
 write(frame(DESCRIBE))
 while True:
     message = read()
