@@ -103,7 +103,7 @@ impl Engine {
             self.map(Memory::lay_out(&setup.regions)?)?;
         }
         self.runs += 1;
-        if self.runs % RUNS_PER_FLUSH == 0 {
+        if self.runs.is_multiple_of(RUNS_PER_FLUSH) {
             self.uc.ctl_flush_tb().map_err(refuses("to forget all code"))?;
         }
         let observer = self.uc.get_data_mut();

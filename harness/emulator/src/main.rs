@@ -13,7 +13,9 @@ mod registers;
 mod trap;
 
 use std::collections::HashMap;
-use std::io::{self, BufReader, BufWriter, ErrorKind, StdinLock, Write};
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, ErrorKind, Write};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use harness_sandbox::emulated::wire::{self, Answer, Hello};
@@ -37,8 +39,11 @@ fn main() -> ExitCode {
 }
 
 fn serve() -> io::Result<()> {
-    let mut input = BufReader::with_capacity(EMULATOR_BUFFER, io::stdin().lock());
-    let mut output = BufWriter::with_capacity(EMULATOR_BUFFER, io::stdout().lock());
+    // Not the standard library's own: its standard output looks for ends of lines.
+    let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let mut input = BufReader::with_capacity(EMULATOR_BUFFER, input);
+    let mut output = BufWriter::with_capacity(EMULATOR_BUFFER, output);
     wire::write(&mut output, &Hello::OURS)?;
     output.flush()?;
     let hello: Option<Hello> = wire::read(&mut input)?;
@@ -56,7 +61,7 @@ fn serve() -> io::Result<()> {
 }
 
 /// Whether part of the next message is here already; else the answers so far must go out before it is waited for.
-fn more_waits(input: &BufReader<StdinLock<'_>>) -> bool {
+fn more_waits(input: &BufReader<File>) -> bool {
     !input.buffer().is_empty()
 }
 

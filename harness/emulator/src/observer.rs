@@ -197,7 +197,7 @@ fn on_instruction(uc: &mut Unicorn<'_, Observer>, pc: u64) {
     }
     observer.ran += 1;
     observer.last = Some(pc);
-    if observer.architecture == Architecture::Arm64 && pc % arm64::LENGTH != 0 {
+    if observer.architecture == Architecture::Arm64 && !pc.is_multiple_of(arm64::LENGTH) {
         return stop(uc, Event::Trapped(trap::misaligned_arm(Access::Fetch, pc)));
     }
     let note = observer.notes.at(observer.architecture, &observer.memory, pc);

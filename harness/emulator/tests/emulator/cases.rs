@@ -126,7 +126,7 @@ pub(crate) fn traps(
     offset: u64,
     instructions: u64,
 ) {
-    let report = machine.run(setup).unwrap();
+    let report = machine.run(setup).expect("the emulator runs");
     let expected = Trap {
         cause,
         access: memory.map(|(access, _)| access),
@@ -141,7 +141,7 @@ pub(crate) fn traps(
 
 /// Bytes of memory that a process has in use.
 pub(crate) fn resident(process: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    1024 * line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux says it");
+    1024 * line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number")
 }

@@ -11,10 +11,10 @@ use harness_sandbox::{Machine, Report, Setup};
 
 /// A machine around the program that was built for this test.
 fn machine() -> Emulated {
-    Emulated::start(env!("CARGO_BIN_EXE_harness-emulator")).unwrap()
+    Emulated::start(env!("CARGO_BIN_EXE_harness-emulator")).expect("it starts")
 }
 
 /// Runs `setup` in an emulator of its own.
 fn run(setup: &Setup) -> Report {
-    machine().run(setup).unwrap()
+    machine().run(setup).expect("it runs")
 }

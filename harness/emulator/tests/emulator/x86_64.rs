@@ -1,5 +1,7 @@
 //! Every kind of stop of AMD64. What Linux says to each was looked up by running it natively.
 
+mod instructions;
+
 use crate::cases::{CODE, CONSTANTS, DATA, DATA_SIZE, LANDING, SP, STACK, setup, traps};
 use crate::{machine, run};
 use harness_protocol::trap::{Access, Cause};
@@ -22,9 +24,9 @@ const WILD: u64 = 0x8000_0000_0000;
 type Code = fn(&mut CodeAssembler) -> Result<(), IcedError>;
 
 fn code(write: Code) -> Vec<u8> {
-    let mut assembler = CodeAssembler::new(64).unwrap();
-    write(&mut assembler).unwrap();
-    assembler.assemble(CODE).unwrap()
+    let mut assembler = CodeAssembler::new(64).expect("the width exists");
+    write(&mut assembler).expect("it can be written");
+    assembler.assemble(CODE).expect("it can be assembled")
 }
 
 fn case(write: Code) -> Setup {
@@ -36,264 +38,268 @@ fn registers(report: &Report) -> &X86_64 {
     registers
 }
 
+type AccessRow = (&'static str, Code, Cause, Access, u64, Option<(i32, i32)>, u64, u64);
+
+const ACCESSES: [AccessRow; 13] = [
+    (
+        "null read",
+        |a| {
+            a.xor(eax, eax)?;
+            a.mov(al, byte_ptr(rax))
+        },
+        Cause::Unmapped,
+        Access::Read,
+        0,
+        UNMAPPED,
+        2,
+        1,
+    ),
+    (
+        "null write",
+        |a| {
+            a.xor(eax, eax)?;
+            a.mov(byte_ptr(rax), al)
+        },
+        Cause::Unmapped,
+        Access::Write,
+        0,
+        UNMAPPED,
+        2,
+        1,
+    ),
+    (
+        "write to code",
+        |a| {
+            a.mov(rax, CODE)?;
+            a.mov(qword_ptr(rax), rax)
+        },
+        Cause::Protected,
+        Access::Write,
+        CODE,
+        PROTECTED,
+        10,
+        1,
+    ),
+    (
+        "write to constants",
+        |a| {
+            a.mov(rax, CONSTANTS)?;
+            a.mov(qword_ptr(rax), rax)
+        },
+        Cause::Protected,
+        Access::Write,
+        CONSTANTS,
+        PROTECTED,
+        10,
+        1,
+    ),
+    (
+        "read across the end",
+        |a| {
+            a.mov(rax, DATA + 0x1ffc)?;
+            a.mov(rax, qword_ptr(rax))
+        },
+        Cause::Unmapped,
+        Access::Read,
+        DATA + 0x2000,
+        UNMAPPED,
+        10,
+        1,
+    ),
+    (
+        "write across the end",
+        |a| {
+            a.mov(rax, DATA + 0x1ffc)?;
+            a.mov(qword_ptr(rax), rax)
+        },
+        Cause::Unmapped,
+        Access::Write,
+        DATA + 0x2000,
+        UNMAPPED,
+        10,
+        1,
+    ),
+    (
+        "vector across the end",
+        |a| {
+            a.mov(rax, DATA + 0x1ff8)?;
+            a.movups(xmmword_ptr(rax), xmm0)
+        },
+        Cause::Unmapped,
+        Access::Write,
+        DATA + 0x2000,
+        UNMAPPED,
+        10,
+        1,
+    ),
+    (
+        "poison read",
+        |a| a.mov(rax, qword_ptr(rcx)),
+        Cause::NonCanonical,
+        Access::Read,
+        POISON + 1,
+        GENERAL_PROTECTION,
+        0,
+        0,
+    ),
+    (
+        "wild write",
+        |a| {
+            a.mov(rax, WILD)?;
+            a.mov(qword_ptr(rax), rax)
+        },
+        Cause::NonCanonical,
+        Access::Write,
+        WILD,
+        GENERAL_PROTECTION,
+        10,
+        1,
+    ),
+    (
+        "poisoned frame",
+        |a| a.mov(rax, qword_ptr(rbp)),
+        Cause::NonCanonical,
+        Access::Read,
+        POISON + 5,
+        STACK_FAULT,
+        0,
+        0,
+    ),
+    (
+        "poisoned stack",
+        |a| {
+            a.mov(rsp, rax)?;
+            a.push(rcx)
+        },
+        Cause::NonCanonical,
+        Access::Write,
+        POISON - 8,
+        STACK_FAULT,
+        3,
+        1,
+    ),
+    (
+        "kernel read",
+        |a| {
+            a.mov(rax, 0xffff_8000_0000_0000_u64)?;
+            a.mov(rax, qword_ptr(rax))
+        },
+        Cause::Unmapped,
+        Access::Read,
+        0xffff_8000_0000_0000,
+        UNMAPPED,
+        10,
+        1,
+    ),
+    (
+        "below the stack",
+        |a| {
+            a.mov(rsp, STACK)?;
+            a.push(rax)
+        },
+        Cause::Unmapped,
+        Access::Write,
+        STACK - 8,
+        UNMAPPED,
+        10,
+        1,
+    ),
+];
+
 #[test]
 fn accesses_that_are_not_allowed() {
-    type Row = (&'static str, Code, Cause, Access, u64, Option<(i32, i32)>, u64, u64);
-    let rows: [Row; 13] = [
-        (
-            "null read",
-            |a| {
-                a.xor(eax, eax)?;
-                a.mov(al, byte_ptr(rax))
-            },
-            Cause::Unmapped,
-            Access::Read,
-            0,
-            UNMAPPED,
-            2,
-            1,
-        ),
-        (
-            "null write",
-            |a| {
-                a.xor(eax, eax)?;
-                a.mov(byte_ptr(rax), al)
-            },
-            Cause::Unmapped,
-            Access::Write,
-            0,
-            UNMAPPED,
-            2,
-            1,
-        ),
-        (
-            "write to code",
-            |a| {
-                a.mov(rax, CODE)?;
-                a.mov(qword_ptr(rax), rax)
-            },
-            Cause::Protected,
-            Access::Write,
-            CODE,
-            PROTECTED,
-            10,
-            1,
-        ),
-        (
-            "write to constants",
-            |a| {
-                a.mov(rax, CONSTANTS)?;
-                a.mov(qword_ptr(rax), rax)
-            },
-            Cause::Protected,
-            Access::Write,
-            CONSTANTS,
-            PROTECTED,
-            10,
-            1,
-        ),
-        (
-            "read across the end",
-            |a| {
-                a.mov(rax, DATA + 0x1ffc)?;
-                a.mov(rax, qword_ptr(rax))
-            },
-            Cause::Unmapped,
-            Access::Read,
-            DATA + 0x2000,
-            UNMAPPED,
-            10,
-            1,
-        ),
-        (
-            "write across the end",
-            |a| {
-                a.mov(rax, DATA + 0x1ffc)?;
-                a.mov(qword_ptr(rax), rax)
-            },
-            Cause::Unmapped,
-            Access::Write,
-            DATA + 0x2000,
-            UNMAPPED,
-            10,
-            1,
-        ),
-        (
-            "vector across the end",
-            |a| {
-                a.mov(rax, DATA + 0x1ff8)?;
-                a.movups(xmmword_ptr(rax), xmm0)
-            },
-            Cause::Unmapped,
-            Access::Write,
-            DATA + 0x2000,
-            UNMAPPED,
-            10,
-            1,
-        ),
-        (
-            "poison read",
-            |a| a.mov(rax, qword_ptr(rcx)),
-            Cause::NonCanonical,
-            Access::Read,
-            POISON + 1,
-            GENERAL_PROTECTION,
-            0,
-            0,
-        ),
-        (
-            "wild write",
-            |a| {
-                a.mov(rax, WILD)?;
-                a.mov(qword_ptr(rax), rax)
-            },
-            Cause::NonCanonical,
-            Access::Write,
-            WILD,
-            GENERAL_PROTECTION,
-            10,
-            1,
-        ),
-        (
-            "poisoned frame",
-            |a| a.mov(rax, qword_ptr(rbp)),
-            Cause::NonCanonical,
-            Access::Read,
-            POISON + 5,
-            STACK_FAULT,
-            0,
-            0,
-        ),
-        (
-            "poisoned stack",
-            |a| {
-                a.mov(rsp, rax)?;
-                a.push(rcx)
-            },
-            Cause::NonCanonical,
-            Access::Write,
-            POISON - 8,
-            STACK_FAULT,
-            3,
-            1,
-        ),
-        (
-            "kernel read",
-            |a| {
-                a.mov(rax, 0xffff_8000_0000_0000_u64)?;
-                a.mov(rax, qword_ptr(rax))
-            },
-            Cause::Unmapped,
-            Access::Read,
-            0xffff_8000_0000_0000,
-            UNMAPPED,
-            10,
-            1,
-        ),
-        (
-            "below the stack",
-            |a| {
-                a.mov(rsp, STACK)?;
-                a.push(rax)
-            },
-            Cause::Unmapped,
-            Access::Write,
-            STACK - 8,
-            UNMAPPED,
-            10,
-            1,
-        ),
-    ];
     let mut machine = machine();
-    for (name, write, cause, access, address, signal, offset, count) in rows {
+    for (name, write, cause, access, address, signal, offset, count) in ACCESSES {
         let expected = (cause, Some((access, address)), signal);
         traps(&mut machine, name, &case(write), expected, offset, count);
     }
 }
 
+type FetchRow = (&'static str, Code, Cause, u64, Option<(i32, i32)>, u64, u64);
+
+const FETCHES: [FetchRow; 8] = [
+    (
+        "jump to null",
+        |a| {
+            a.xor(eax, eax)?;
+            a.jmp(rax)
+        },
+        Cause::Unmapped,
+        0,
+        UNMAPPED,
+        0_u64.wrapping_sub(CODE),
+        2,
+    ),
+    (
+        "call data",
+        |a| {
+            a.mov(rax, DATA)?;
+            a.call(rax)
+        },
+        Cause::Protected,
+        DATA,
+        PROTECTED,
+        DATA - CODE,
+        2,
+    ),
+    (
+        "return to the stack",
+        |a| {
+            a.push(rsp)?;
+            a.ret()
+        },
+        Cause::Protected,
+        SP,
+        PROTECTED,
+        SP - CODE,
+        2,
+    ),
+    ("jump to poison", |a| a.jmp(rax), Cause::NonCanonical, POISON, GENERAL_PROTECTION, 0, 0),
+    ("call poison", |a| a.call(rcx), Cause::NonCanonical, POISON + 1, GENERAL_PROTECTION, 0, 0),
+    (
+        "return to poison",
+        |a| {
+            a.push(rax)?;
+            a.ret()
+        },
+        Cause::NonCanonical,
+        POISON,
+        GENERAL_PROTECTION,
+        1,
+        1,
+    ),
+    (
+        "jump through poison",
+        |a| {
+            a.mov(rax, DATA)?;
+            a.jmp(qword_ptr(rax))
+        },
+        Cause::NonCanonical,
+        POISON,
+        GENERAL_PROTECTION,
+        10,
+        1,
+    ),
+    (
+        "poison in the middle",
+        |a| {
+            a.nop()?;
+            a.nop()?;
+            a.mov(rax, WILD)?;
+            a.jmp(rax)
+        },
+        Cause::NonCanonical,
+        WILD,
+        GENERAL_PROTECTION,
+        12,
+        3,
+    ),
+];
+
 #[test]
 fn fetches_that_are_not_allowed() {
-    type Row = (&'static str, Code, Cause, u64, Option<(i32, i32)>, u64, u64);
-    let rows: [Row; 8] = [
-        (
-            "jump to null",
-            |a| {
-                a.xor(eax, eax)?;
-                a.jmp(rax)
-            },
-            Cause::Unmapped,
-            0,
-            UNMAPPED,
-            0_u64.wrapping_sub(CODE),
-            2,
-        ),
-        (
-            "call data",
-            |a| {
-                a.mov(rax, DATA)?;
-                a.call(rax)
-            },
-            Cause::Protected,
-            DATA,
-            PROTECTED,
-            DATA - CODE,
-            2,
-        ),
-        (
-            "return to the stack",
-            |a| {
-                a.push(rsp)?;
-                a.ret()
-            },
-            Cause::Protected,
-            SP,
-            PROTECTED,
-            SP - CODE,
-            2,
-        ),
-        ("jump to poison", |a| a.jmp(rax), Cause::NonCanonical, POISON, GENERAL_PROTECTION, 0, 0),
-        ("call poison", |a| a.call(rcx), Cause::NonCanonical, POISON + 1, GENERAL_PROTECTION, 0, 0),
-        (
-            "return to poison",
-            |a| {
-                a.push(rax)?;
-                a.ret()
-            },
-            Cause::NonCanonical,
-            POISON,
-            GENERAL_PROTECTION,
-            1,
-            1,
-        ),
-        (
-            "jump through poison",
-            |a| {
-                a.mov(rax, DATA)?;
-                a.jmp(qword_ptr(rax))
-            },
-            Cause::NonCanonical,
-            POISON,
-            GENERAL_PROTECTION,
-            10,
-            1,
-        ),
-        (
-            "poison in the middle",
-            |a| {
-                a.nop()?;
-                a.nop()?;
-                a.mov(rax, WILD)?;
-                a.jmp(rax)
-            },
-            Cause::NonCanonical,
-            WILD,
-            GENERAL_PROTECTION,
-            12,
-            3,
-        ),
-    ];
     let mut machine = machine();
-    for (name, write, cause, address, signal, offset, count) in rows {
+    for (name, write, cause, address, signal, offset, count) in FETCHES {
         let expected = (cause, Some((Access::Fetch, address)), signal);
         traps(&mut machine, name, &case(write), expected, offset, count);
     }
@@ -320,151 +326,55 @@ fn running_off_the_end_of_the_code_does_what_stands_before_it() {
     }
 }
 
-#[test]
-fn instructions_that_trap() {
-    type Row = (&'static str, Code, Cause, Option<(i32, i32)>, u64, u64);
-    let rows: [Row; 16] = [
-        (
-            "ud2",
-            |a| {
-                a.nop()?;
-                a.ud2()
-            },
-            Cause::UndefinedInstruction,
-            Some((4, 2)),
-            1,
-            1,
-        ),
-        (
-            "no instruction",
-            |a| a.db(&[0x0f, 0xff, 0xff]),
-            Cause::UndefinedInstruction,
-            Some((4, 2)),
-            0,
-            0,
-        ),
-        ("not in 64 bits", |a| a.db(&[0x06]), Cause::UndefinedInstruction, Some((4, 2)), 0, 0),
-        (
-            "int3",
-            |a| {
-                a.nop()?;
-                a.int3()
-            },
-            Cause::Breakpoint,
-            Some((5, 128)),
-            1,
-            1,
-        ),
-        ("int 3", |a| a.int(3), Cause::Breakpoint, Some((5, 128)), 0, 0),
-        ("int1", |a| a.int1(), Cause::Breakpoint, Some((5, 1)), 0, 0),
-        ("int 0x21", |a| a.int(0x21), Cause::PrivilegedInstruction, GENERAL_PROTECTION, 0, 0),
-        ("hlt", |a| a.hlt(), Cause::PrivilegedInstruction, GENERAL_PROTECTION, 0, 0),
-        ("cli", |a| a.cli(), Cause::PrivilegedInstruction, GENERAL_PROTECTION, 0, 0),
-        ("in", |a| a.in_(al, 0x60), Cause::PrivilegedInstruction, GENERAL_PROTECTION, 0, 0),
-        ("outsb", |a| a.outsb(), Cause::PrivilegedInstruction, GENERAL_PROTECTION, 0, 0),
-        ("mov cr0", |a| a.mov(rax, cr0), Cause::PrivilegedInstruction, GENERAL_PROTECTION, 0, 0),
-        ("rdmsr", |a| a.rdmsr(), Cause::PrivilegedInstruction, GENERAL_PROTECTION, 0, 0),
-        (
-            "bad segment",
-            |a| {
-                a.mov(eax, 0x1234)?;
-                a.mov(ds, eax)
-            },
-            Cause::Other,
-            GENERAL_PROTECTION,
-            5,
-            1,
-        ),
-        (
-            "divide by zero",
-            |a| {
-                a.xor(ecx, ecx)?;
-                a.div(ecx)
-            },
-            Cause::DivideError,
-            Some((8, 1)),
-            2,
-            1,
-        ),
-        (
-            "quotient too large",
-            |a| {
-                a.mov(edx, 5)?;
-                a.mov(ecx, 2)?;
-                a.div(ecx)
-            },
-            Cause::DivideError,
-            Some((8, 1)),
-            10,
-            2,
-        ),
-    ];
-    let mut machine = machine();
-    for (name, write, cause, signal, offset, count) in rows {
-        traps(&mut machine, name, &case(write), (cause, None, signal), offset, count);
-    }
-}
+type MisalignedRow = (&'static str, Code, Access);
 
-#[test]
-fn single_steps_trap_after_the_instruction() {
-    let setup = case(|a| {
-        a.pushfq()?;
-        a.or(dword_ptr(rsp), 0x100)?;
-        a.popfq()?;
-        a.nop()?;
-        a.nop()
-    });
-    let expected = (Cause::SingleStep, None, Some((5, 2)));
-    traps(&mut machine(), "trap flag", &setup, expected, 10, 4);
-}
+const MISALIGNED: [MisalignedRow; 5] = [
+    (
+        "movaps store",
+        |a| {
+            a.mov(rax, DATA + 8)?;
+            a.movaps(xmmword_ptr(rax), xmm0)
+        },
+        Access::Write,
+    ),
+    (
+        "movaps load",
+        |a| {
+            a.mov(rax, DATA + 8)?;
+            a.movaps(xmm0, xmmword_ptr(rax))
+        },
+        Access::Read,
+    ),
+    (
+        "addps",
+        |a| {
+            a.mov(rax, DATA + 8)?;
+            a.addps(xmm0, xmmword_ptr(rax))
+        },
+        Access::Read,
+    ),
+    (
+        "fxsave",
+        |a| {
+            a.mov(rax, DATA + 8)?;
+            a.fxsave(ptr(rax))
+        },
+        Access::Write,
+    ),
+    (
+        "cmpxchg16b",
+        |a| {
+            a.mov(rax, DATA + 8)?;
+            a.cmpxchg16b(xmmword_ptr(rax))
+        },
+        Access::Write,
+    ),
+];
 
 #[test]
 fn what_insists_on_alignment_gets_it() {
-    type Row = (&'static str, Code, Access);
-    let rows: [Row; 5] = [
-        (
-            "movaps store",
-            |a| {
-                a.mov(rax, DATA + 8)?;
-                a.movaps(xmmword_ptr(rax), xmm0)
-            },
-            Access::Write,
-        ),
-        (
-            "movaps load",
-            |a| {
-                a.mov(rax, DATA + 8)?;
-                a.movaps(xmm0, xmmword_ptr(rax))
-            },
-            Access::Read,
-        ),
-        (
-            "addps",
-            |a| {
-                a.mov(rax, DATA + 8)?;
-                a.addps(xmm0, xmmword_ptr(rax))
-            },
-            Access::Read,
-        ),
-        (
-            "fxsave",
-            |a| {
-                a.mov(rax, DATA + 8)?;
-                a.fxsave(ptr(rax))
-            },
-            Access::Write,
-        ),
-        (
-            "cmpxchg16b",
-            |a| {
-                a.mov(rax, DATA + 8)?;
-                a.cmpxchg16b(xmmword_ptr(rax))
-            },
-            Access::Write,
-        ),
-    ];
     let mut machine = machine();
-    for (name, write, access) in rows {
+    for (name, write, access) in MISALIGNED {
         let expected = (Cause::Misaligned, Some((access, DATA + 8)), GENERAL_PROTECTION);
         traps(&mut machine, name, &case(write), expected, 10, 1);
     }
@@ -511,50 +421,53 @@ fn an_instruction_that_traps_in_the_middle_has_done_nothing() {
     }
 }
 
+const END: u64 = DATA + DATA_SIZE;
+
+type BeyondRow = (&'static str, Code, Access, u64);
+
+const BEYOND: [BeyondRow; 4] = [
+    (
+        "write at the end",
+        |a| {
+            a.mov(rax, DATA + DATA_SIZE)?;
+            a.mov(byte_ptr(rax), cl)
+        },
+        Access::Write,
+        END,
+    ),
+    (
+        "read across it",
+        |a| {
+            a.mov(rax, DATA + DATA_SIZE - 7)?;
+            a.mov(rax, qword_ptr(rax))
+        },
+        Access::Read,
+        END,
+    ),
+    (
+        "write far behind it",
+        |a| {
+            a.mov(rax, DATA + DATA_SIZE + 9)?;
+            a.mov(dword_ptr(rax), ecx)
+        },
+        Access::Write,
+        END + 9,
+    ),
+    (
+        "push",
+        |a| {
+            a.mov(rsp, DATA + DATA_SIZE + 4)?;
+            a.push(rax)
+        },
+        Access::Write,
+        END,
+    ),
+];
+
 #[test]
 fn bytes_beyond_a_region_are_out_of_bounds_where_that_was_asked_for() {
-    let end = DATA + DATA_SIZE;
-    type Row = (&'static str, Code, Access, u64);
-    let rows: [Row; 4] = [
-        (
-            "write at the end",
-            |a| {
-                a.mov(rax, DATA + DATA_SIZE)?;
-                a.mov(byte_ptr(rax), cl)
-            },
-            Access::Write,
-            end,
-        ),
-        (
-            "read across it",
-            |a| {
-                a.mov(rax, DATA + DATA_SIZE - 7)?;
-                a.mov(rax, qword_ptr(rax))
-            },
-            Access::Read,
-            end,
-        ),
-        (
-            "write far behind it",
-            |a| {
-                a.mov(rax, DATA + DATA_SIZE + 9)?;
-                a.mov(dword_ptr(rax), ecx)
-            },
-            Access::Write,
-            end + 9,
-        ),
-        (
-            "push",
-            |a| {
-                a.mov(rsp, DATA + DATA_SIZE + 4)?;
-                a.push(rax)
-            },
-            Access::Write,
-            end,
-        ),
-    ];
     let mut machine = machine();
-    for (name, write, access, address) in rows {
+    for (name, write, access, address) in BEYOND {
         let mut setup = case(write);
         setup.byte_bounds = true;
         let before = setup.calls[0].registers.clone();
