@@ -17,6 +17,10 @@ use crate::{Architecture, Registers};
 const SEGV_MAPERR: i32 = 1;
 /// `si_code` of a page that does not allow this.
 const SEGV_ACCERR: i32 = 2;
+/// `si_code` of a page that a protection key keeps from the code.
+const SEGV_PKUERR: i32 = 4;
+/// `si_code` of a page that cannot be had.
+const BUS_ADRERR: i32 = 2;
 /// `si_code` of an address that is not aligned.
 const BUS_ADRALN: i32 = 1;
 /// `si_code` of an integer division.
@@ -38,7 +42,7 @@ fn reason(raw: &RawStop, registers: &Registers) -> StopReason {
     match (raw.why, raw.signal) {
         (why::KILLED, signal) => StopReason::Killed(signal),
         (why::ABANDONED, _) => StopReason::Abandoned,
-        (_, signal) if raw.registers.landed(signal) => StopReason::Landed,
+        _ if raw.landed() => StopReason::Landed,
         (_, libc::SIGPROF | libc::SIGXCPU) => StopReason::Exhausted(Resource::Cpu),
         (_, libc::SIGALRM) => StopReason::Exhausted(Resource::Wall),
         (_, libc::SIGSYS) => StopReason::SystemCall(SystemCall {
@@ -59,12 +63,13 @@ fn trap(raw: &RawStop, registers: &Registers) -> Trap {
         |cause| Trap { cause, access: None, address: None, signal: Some((raw.signal, raw.code)) };
     match (raw.signal, raw.code) {
         (libc::SIGSEGV, SEGV_MAPERR) => memory(raw, Cause::Unmapped),
-        (libc::SIGSEGV, SEGV_ACCERR) => memory(raw, Cause::Protected),
+        (libc::SIGSEGV, SEGV_ACCERR | SEGV_PKUERR) => memory(raw, Cause::Protected),
+        (libc::SIGBUS, BUS_ADRERR) => plain(Cause::Other), // no memory was left for the page
         (libc::SIGSEGV | libc::SIGBUS, _) => {
             let length = (raw.code_length as usize).min(raw.code_bytes.len());
             let Registers::X86_64(registers) = registers else { return plain(Cause::Misaligned) };
             let (cause, access, address) =
-                general_protection(registers, &raw.code_bytes[..length], raw.signal, raw.code);
+                general_protection(raw, registers, &raw.code_bytes[..length]);
             Trap { access, address, ..plain(cause) }
         }
         (libc::SIGILL, _) => plain(Cause::UndefinedInstruction),
@@ -110,11 +115,12 @@ fn arch_access(raw: &RawStop) -> Access {
 
 /// AMD64 has one exception for many reasons and gives no address: the instruction tells.
 fn general_protection(
+    raw: &RawStop,
     registers: &X86_64,
     code: &[u8],
-    signal: i32,
-    si_code: i32,
 ) -> (Cause, Option<Access>, Option<u64>) {
+    let (signal, si_code) = (raw.signal, raw.code);
+    let bases = raw.registers.segment_bases();
     if !is_canonical(registers.rip) {
         return (Cause::NonCanonical, Some(Access::Fetch), Some(registers.rip));
     }
@@ -129,7 +135,8 @@ fn general_protection(
     let mut factory = InstructionInfoFactory::new();
     let info = factory.info(&instruction);
     for memory in info.used_memory() {
-        let address = memory.virtual_address(0, |register, _, _| Some(value(registers, register)));
+        let address =
+            memory.virtual_address(0, |register, _, _| Some(value(registers, bases, register)));
         let Some(address) = address else { continue };
         let access = match memory.access() {
             OpAccess::Read | OpAccess::CondRead => Access::Read,
@@ -175,20 +182,22 @@ fn is_misaligned(instruction: &Instruction, address: u64) -> bool {
 fn jump_target(instruction: &Instruction, registers: &X86_64, _: &[u8]) -> Option<u64> {
     let indirect = instruction.is_jmp_near_indirect() || instruction.is_call_near_indirect();
     (indirect && instruction.op0_kind() == OpKind::Register)
-        .then(|| value(registers, instruction.op0_register()))
+        .then(|| value(registers, [0; 2], instruction.op0_register()))
 }
 
 /// What a register holds, as the decoder asks for it to compute an address.
-fn value(registers: &X86_64, register: Register) -> u64 {
+fn value(registers: &X86_64, [fs, gs]: [u64; 2], register: Register) -> u64 {
     let full = register.full_register();
     let number = full.number();
     let all = match full {
         Register::RIP => registers.rip,
         _ if full.is_gpr() => registers.general.get(number).copied().unwrap_or(0),
-        _ => 0, // segments: flat; fs and gs are not set
+        Register::FS => fs,
+        Register::GS => gs,
+        _ => 0, // the other segments are flat
     };
     match register.size() {
-        4 => all & 0xffff_ffff,
+        4 if full.is_gpr() => all & 0xffff_ffff,
         _ => all,
     }
 }

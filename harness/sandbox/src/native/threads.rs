@@ -103,12 +103,15 @@ pub(super) fn follow(leader: Pid, control: &mut Control) -> Result<(), Errno> {
             }
             Change::Stopped(signal) => signal,
         };
-        let stop = watch::stop(thread, signal)?;
-        if stop.registers.failed(signal) {
+        let others =
+            threads.iter().zip(&stops).filter(|(other, stop)| **other != thread && stop.is_none());
+        let others: Vec<Pid> = others.map(|(other, _)| *other).collect();
+        let stop = watch::stop(thread, signal, || halt(leader, &others))?;
+        if watch::has_failed(thread, &stop) {
             control.failure = Failure { step: UNMAPPED, errno: 0, index: 0 };
             break;
         }
-        let landed = stop.registers.landed(signal);
+        let landed = stop.landed();
         let number = threads.iter().position(|known| *known == thread).unwrap_or(0);
         if let Some(slot) = stops.get_mut(number) {
             *slot = Some(stop);
@@ -123,6 +126,25 @@ pub(super) fn follow(leader: Pid, control: &mut Control) -> Result<(), Errno> {
     }
     end(leader, &mut used)?;
     control.cpu_ns = watch::nanoseconds(&used);
+    Ok(())
+}
+
+/// Stops threads that run, so that none of them writes to what the kernel is about to say of another.
+fn halt(leader: Pid, threads: &[Pid]) -> Result<(), Errno> {
+    let mut used = watch::no_usage();
+    for thread in threads {
+        #[expect(unsafe_code, reason = "nix has no call for this")]
+        // SAFETY: sends a signal, to a thread that this process traces.
+        let status = unsafe {
+            libc::syscall(libc::SYS_tgkill, leader.as_raw(), thread.as_raw(), libc::SIGSTOP)
+        };
+        match Errno::result(status) {
+            Ok(_) => {}
+            Err(Errno::ESRCH) => continue, // the kernel ended all of them
+            Err(errno) => return Err(errno),
+        }
+        watch::wait(Some(*thread), &mut used)?; // whatever it stopped for, or ended of
+    }
     Ok(())
 }
 

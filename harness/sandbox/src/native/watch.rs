@@ -88,8 +88,8 @@ pub(super) fn follow(
             trace.step(pid)?;
             continue;
         }
-        let stop = stop(pid, signal)?;
-        if stop.registers.failed(signal) {
+        let stop = stop(pid, signal, || Ok(()))?;
+        if has_failed(pid, &stop) {
             control.failure = Failure { step: UNMAPPED, errno: 0, index: 0 };
             end(pid, &mut used)?;
             break;
@@ -105,7 +105,7 @@ pub(super) fn follow(
         if !begins {
             push(control, &stop);
         }
-        let goes_on = begins || stop.registers.landed(signal);
+        let goes_on = begins || stop.landed();
         match calls.get(control.stops as usize) {
             Some(next) if goes_on && control.stops < control.calls => trace.begin(pid, next)?,
             _ => {
@@ -167,16 +167,21 @@ pub(super) fn push(control: &mut Control, stop: &RawStop) {
     }
 }
 
-/// All that the kernel says about a thread that a signal stopped.
-pub(super) fn stop(thread: Pid, signal: i32) -> Result<RawStop, Errno> {
+/// All that the kernel says about a thread that a signal stopped. Other threads of the case, if there are any, are
+/// to be stopped by `alone` where they could change that.
+pub(super) fn stop(
+    thread: Pid,
+    signal: i32,
+    alone: impl FnOnce() -> Result<(), Errno>,
+) -> Result<RawStop, Errno> {
     let registers = RawRegisters::of(thread)?;
     let mut stop = RawStop { why: why::SIGNAL, signal, registers, ..RawStop::none() };
     stop.stack_length = read(thread, registers.sp(), &mut stop.stack);
-    if registers.landed(signal) {
-        return Ok(stop);
-    }
     let info = ptrace::getsiginfo(thread)?;
     stop.code = info.si_code;
+    if stop.landed() {
+        return Ok(stop);
+    }
     stop.code_length = read(thread, registers.pc(), &mut stop.code_bytes);
     match signal {
         libc::SIGSYS => system_call(&info, &mut stop),
@@ -186,12 +191,21 @@ pub(super) fn stop(thread: Pid, signal: i32) -> Result<RawStop, Errno> {
             let address = unsafe { info.si_addr() };
             stop.address = address.addr() as u64;
             if matches!(signal, libc::SIGSEGV | libc::SIGBUS) {
+                alone()?;
                 frame(thread, signal, &mut stop)?;
             }
         }
         _ => {}
     }
     Ok(stop)
+}
+
+/// Whether the stub gave up unmapping the rest. Code can jump to where the stub says so, but it has no memory of
+/// the zygote's then.
+pub(super) fn has_failed(thread: Pid, stop: &RawStop) -> bool {
+    let ours = 0_u8;
+    let still_there = || read(thread, std::ptr::from_ref(&ours).addr() as u64, &mut [0]) == 1;
+    stop.registers.failed(stop.signal) && still_there()
 }
 
 /// What a filter refused: after the three numbers of every `siginfo`, the address, the number, the door.
@@ -205,7 +219,7 @@ fn system_call(info: &libc::siginfo_t, stop: &mut RawStop) {
 
 /// Lets the kernel write its signal frame, and reads from it what no register shows: why there was a fault.
 fn frame(thread: Pid, signal: i32, stop: &mut RawStop) -> Result<(), Errno> {
-    stop.registers.off_the_signal_stack(thread)?;
+    RawRegisters::off_the_signal_stack(thread)?;
     let mut signal = Signal::try_from(signal).ok();
     let mut used = no_usage();
     loop {
@@ -216,7 +230,9 @@ fn frame(thread: Pid, signal: i32, stop: &mut RawStop) -> Result<(), Errno> {
             Change::Exited | Change::Killed(_) => return Err(Errno::ESRCH),
         }
     }
-    if RawRegisters::of(thread)?.pc() != NOWHERE as u64 {
+    // The code itself may have stood there, but not with this stack pointer: only the kernel moves it from zero.
+    let handler = RawRegisters::of(thread)?;
+    if handler.pc() != NOWHERE as u64 || handler.sp() == 0 {
         return Ok(());
     }
     let context = arch::handler_context(thread)?;
@@ -278,6 +294,11 @@ pub(super) fn nanoseconds(used: &libc::rusage) -> u64 {
 }
 
 impl RawStop {
+    /// Whether this is a return.
+    pub(super) fn landed(&self) -> bool {
+        self.why == why::SIGNAL && self.registers.landed(self.signal, self.code)
+    }
+
     /// Nothing known.
     pub(super) fn none() -> Self {
         #[expect(unsafe_code, reason = "a struct of numbers without a constructor")]

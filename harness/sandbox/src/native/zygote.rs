@@ -54,11 +54,29 @@ fn main() -> Result<(), String> {
     // SAFETY: there is one thread; both sides go on with ordinary code.
     #[expect(unsafe_code, reason = "only a child is inside the new process namespace")]
     match unsafe { fork() }.map_err(|errno| format!("cannot fork: {errno}"))? {
-        ForkResult::Parent { child } => {
-            let _ = waitpid(child, None);
-            Ok(())
-        }
+        ForkResult::Parent { child } => attend(child),
         ForkResult::Child => serve(&file, containment),
+    }
+}
+
+/// In the process that was started: ends with the zygote, or with the client, even in the middle of a case. The
+/// zygote then ends with it.
+fn attend(zygote: Pid) -> Result<(), String> {
+    let descriptor = rustix::process::Pid::from_raw(zygote.as_raw())
+        .ok_or(rustix::io::Errno::SRCH)
+        .and_then(|pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()))
+        .map_err(|e| format!("a descriptor of the zygote: {e}"))?;
+    let output = std::io::stdout();
+    loop {
+        let mut ends = [
+            PollFd::new(output.as_fd(), PollFlags::empty()), // the client holds the other end
+            PollFd::new(descriptor.as_fd(), PollFlags::POLLIN),
+        ];
+        match poll(&mut ends, PollTimeout::NONE) {
+            Ok(_) => return Ok(()),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(format!("poll: {errno}")),
+        }
     }
 }
 

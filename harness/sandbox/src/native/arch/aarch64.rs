@@ -271,14 +271,20 @@ impl RawRegisters {
 
     /// With the stack pointer somewhere that is not the signal stack, so that the kernel's frame comes to lie
     /// at the top of that stack whatever the code did to its own stack pointer.
-    pub(in crate::native) fn off_the_signal_stack(&self, thread: Pid) -> nix::Result<()> {
-        let user = libc::user_regs_struct { sp: 0, ..self.user };
+    pub(in crate::native) fn off_the_signal_stack(thread: Pid) -> nix::Result<()> {
+        let user = ptrace::getregset::<ptrace::regset::NT_PRSTATUS>(thread)?;
+        let user = libc::user_regs_struct { sp: 0, ..user };
         ptrace::setregset::<ptrace::regset::NT_PRSTATUS>(thread, user)
     }
 
-    /// Whether the thread stands where functions return to.
-    pub(in crate::native) fn landed(&self, signal: i32) -> bool {
-        signal == libc::SIGTRAP && self.user.pc == LANDING
+    /// Whether the instruction where functions return to stopped the thread, with this signal and code.
+    pub(in crate::native) fn landed(&self, signal: i32, code: i32) -> bool {
+        (signal, code, self.user.pc) == (libc::SIGTRAP, libc::TRAP_BRKPT, LANDING)
+    }
+
+    /// Where segments start, which this processor does not have.
+    pub(in crate::native) fn segment_bases(&self) -> [u64; 2] {
+        [0; 2]
     }
 
     /// Whether the thread stands where a case that is traced waits for the tracer.

@@ -48,6 +48,10 @@ pub(in crate::native) struct Fx {
     _rest: [u64; 12],
 }
 
+/// `si_code` of a signal that the kernel sends for reasons of its own; a breakpoint instruction is one.
+const SI_KERNEL: i32 = 0x80;
+/// Command of `arch_prctl`.
+const ARCH_SET_FS: u64 = 0x1002;
 /// Selectors of 64-bit user code and data under Linux.
 const CS: u64 = 0x33;
 const SS: u64 = 0x2b;
@@ -249,9 +253,7 @@ pub(in crate::native) fn sites() -> [u64; 2] {
 #[expect(unsafe_code, reason = "leaves Rust for good")]
 pub(in crate::native) unsafe fn leave() -> ! {
     // SAFETY: by the caller's promise the stub is there and does the rest.
-    unsafe {
-        core::arch::asm!("jmp {to}", to = in(reg) STUB, in("r14") 0_u64, in("r15") CONTEXTS, options(noreturn));
-    }
+    unsafe { jump(STUB, 0, CONTEXTS) }
 }
 
 /// Leaves for the first step of a batch.
@@ -261,9 +263,7 @@ pub(in crate::native) unsafe fn leave() -> ! {
 #[expect(unsafe_code, reason = "leaves Rust for good")]
 pub(in crate::native) unsafe fn leave_for_batch(steps: u64) -> ! {
     // SAFETY: by the caller's promise the stub is there and does the rest.
-    unsafe {
-        core::arch::asm!("jmp {to}", to = in(reg) STUB, in("r14") 1_u64, in("r15") steps, options(noreturn));
-    }
+    unsafe { jump(STUB, 1, steps) }
 }
 
 /// Waits in the stub until call 0 leaves, then leaves for the function of call `index`.
@@ -274,8 +274,30 @@ pub(in crate::native) unsafe fn leave_for_batch(steps: u64) -> ! {
 pub(in crate::native) unsafe fn wait_and_leave(index: u64) -> ! {
     let context = CONTEXTS + index * size_of::<Context>() as u64;
     // SAFETY: by the caller's promise the stub is there and does the rest.
+    unsafe { jump(STUB + WAIT, 0, context) }
+}
+
+/// Jumps into the stub without the base of thread-local storage, which would tell cases where the zygote's
+/// memory lies, and be another each time.
+///
+/// # Safety
+/// As [`leave`], for what the stub finds at `to` and does with `r14` and `r15`.
+#[expect(unsafe_code, reason = "leaves Rust for good")]
+unsafe fn jump(to: u64, r14: u64, r15: u64) -> ! {
+    // SAFETY: by the caller's promise the stub is there and does the rest. The system call changes only where
+    // `fs` points, and nothing between it and the jump asks for that.
     unsafe {
-        core::arch::asm!("jmp {to}", to = in(reg) STUB + WAIT, in("r15") context, options(noreturn));
+        core::arch::asm!(
+            "syscall",
+            "jmp r13",
+            in("rax") libc::SYS_arch_prctl,
+            in("rdi") ARCH_SET_FS,
+            in("rsi") 0_u64,
+            in("r13") to,
+            in("r14") r14,
+            in("r15") r15,
+            options(noreturn)
+        );
     }
 }
 
@@ -326,7 +348,13 @@ impl Context {
             eflags,
             rsp,
             ss,
-            ..*user
+            // What the call before did to its segments is over, and the kernel would refuse some of it.
+            ds: 0,
+            es: 0,
+            fs: 0,
+            gs: 0,
+            fs_base: 0,
+            gs_base: 0,
         };
     }
 }
@@ -388,13 +416,22 @@ impl RawRegisters {
 
     /// With the stack pointer somewhere that is not the signal stack, so that the kernel's frame comes to lie
     /// at the top of that stack whatever the code did to its own stack pointer.
-    pub(in crate::native) fn off_the_signal_stack(&self, thread: Pid) -> nix::Result<()> {
-        ptrace::setregs(thread, libc::user_regs_struct { rsp: 0, ..self.user })
+    ///
+    /// No other register is set: the kernel refuses some contents of segment registers that code can load.
+    pub(in crate::native) fn off_the_signal_stack(thread: Pid) -> nix::Result<()> {
+        let offset = std::ptr::without_provenance_mut(offset_of!(libc::user_regs_struct, rsp));
+        ptrace::write_user(thread, offset, 0)
     }
 
-    /// Whether the thread stands where functions return to.
-    pub(in crate::native) fn landed(&self, signal: i32) -> bool {
-        signal == libc::SIGTRAP && self.user.rip == LANDING + 1
+    /// Whether the instruction where functions return to stopped the thread, with this signal and code. A single
+    /// step may end at the same address.
+    pub(in crate::native) fn landed(&self, signal: i32, code: i32) -> bool {
+        (signal, code, self.user.rip) == (libc::SIGTRAP, SI_KERNEL, LANDING + 1)
+    }
+
+    /// Where `fs` and `gs` start.
+    pub(in crate::native) fn segment_bases(&self) -> [u64; 2] {
+        [self.user.fs_base, self.user.gs_base]
     }
 
     /// Whether the thread stands where a case that is traced waits for the tracer.
