@@ -95,8 +95,8 @@ impl Drop for Process {
 fn write_all(stdin: ChildStdin, frames: &Receiver<Vec<u8>>) {
     let mut stdin = BufWriter::with_capacity(EMULATOR_BUFFER, stdin);
     while let Ok(first) = frames.recv() {
-        let all = std::iter::once(first).chain(frames.try_iter());
-        let written = all.map(|frame| stdin.write_all(&frame)).collect::<io::Result<()>>();
+        let mut all = std::iter::once(first).chain(frames.try_iter());
+        let written = all.try_for_each(|frame| stdin.write_all(&frame));
         if written.and_then(|()| stdin.flush()).is_err() {
             return;
         }

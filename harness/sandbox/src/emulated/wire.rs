@@ -42,14 +42,14 @@ pub enum Answer {
 /// # Errors
 /// `InvalidData` when it cannot be serialised or is longer than [`MAX_EMULATOR_FRAME`].
 pub fn encode(message: &impl Serialize) -> io::Result<Vec<u8>> {
-    let mut frame = postcard::to_extend(message, vec![0; 4]).map_err(nonsense)?;
+    let mut frame = postcard::to_extend(message, vec![0; 4]).map_err(|why| nonsense(&why))?;
     let length = frame.len() - 4;
     match u32::try_from(length) {
         Ok(word) if length <= MAX_EMULATOR_FRAME => {
             frame[..4].copy_from_slice(&word.to_le_bytes());
             Ok(frame)
         }
-        _ => Err(nonsense(format!("a frame of {length} bytes"))),
+        _ => Err(nonsense(&format!("a frame of {length} bytes"))),
     }
 }
 
@@ -74,14 +74,14 @@ pub fn read<T: DeserializeOwned>(stream: &mut impl Read) -> io::Result<Option<T>
     stream.read_exact(&mut prefix[1..])?;
     let length = usize::try_from(u32::from_le_bytes(prefix)).unwrap_or(usize::MAX);
     if length > MAX_EMULATOR_FRAME {
-        return Err(nonsense(format!("a frame of {length} bytes")));
+        return Err(nonsense(&format!("a frame of {length} bytes")));
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body)?;
-    postcard::from_bytes(&body).map(Some).map_err(nonsense)
+    postcard::from_bytes(&body).map(Some).map_err(|why| nonsense(&why))
 }
 
-fn nonsense(why: impl ToString) -> io::Error {
+fn nonsense(why: &impl ToString) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why.to_string())
 }
 
