@@ -19,7 +19,7 @@ use harness_protocol::executed::FaultAddress;
 use harness_protocol::value::Address;
 use harness_protocol::{Argument, Expect, HexBytes, Returned, Stage, TypeName};
 
-pub(crate) use linked::DATA;
+use linked::DATA;
 
 /// One call of one snippet.
 #[derive(Clone, Debug)]
@@ -42,8 +42,6 @@ pub(crate) struct Case {
     pub(crate) links: Vec<Link>,
     /// What the host offers to imports.
     pub(crate) imports: BTreeMap<String, u64>,
-    /// Whether it writes to data that must be writable.
-    pub(crate) writes_data: bool,
 }
 
 /// A relocation of a snippet.
@@ -92,7 +90,6 @@ impl Case {
             alone: None,
             links: Vec::new(),
             imports: BTreeMap::new(),
-            writes_data: false,
         }
     }
 

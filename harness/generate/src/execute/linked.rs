@@ -9,7 +9,7 @@ use super::traps::trapping;
 use super::{Case, Link, int32};
 
 /// Name of the image of data.
-pub(crate) const DATA: &str = "data";
+pub(super) const DATA: &str = "data";
 
 /// What the 32-bit variable holds at first, and the constant always.
 pub(crate) const VARIABLE: i32 = 1000;
@@ -82,8 +82,7 @@ fn data() -> Vec<Case> {
     let near =
         |name: &str, symbol, value| case(name, "load_pc32", vec![], value, link("pc32", symbol));
     let add = |name: &str, symbol, value| {
-        let case = case(name, "add_abs64", vec![int32(5)], value, link("abs64", symbol));
-        Case { writes_data: true, ..case }
+        case(name, "add_abs64", vec![int32(5)], value, link("abs64", symbol))
     };
     vec![
         load("abs64/read-variable", "variable", VARIABLE),

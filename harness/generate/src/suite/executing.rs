@@ -9,7 +9,7 @@ use super::{Maker, needs};
 use crate::base::{Shape, profiles};
 use crate::execute::signatures::Signatures;
 use crate::execute::snippets::Code;
-use crate::execute::{Case, DATA, cases, scenes};
+use crate::execute::{Case, cases, scenes};
 use crate::linking;
 use crate::scene;
 
@@ -81,11 +81,7 @@ impl Maker<'_> {
         let mut expect = case.expect_at(code.entry);
         let refusals = loaded.stages.iter().filter(|stage| !stage.accepts());
         expect.stages.extend(refusals);
-        let is_data = |image: &&harness_protocol::linked::ExpectedImage| image.name == DATA;
-        let data = loaded.images.iter().find(is_data);
-        let writable = data.and_then(|data| data.segments.first());
-        let writable = writable.is_some_and(|segment| segment.permissions == "rw");
-        if (case.writes_data && !writable) || !scenes::leads_where_it_says(case, code, &loaded) {
+        if !scenes::leads_where_it_says(case, code, &loaded) {
             return None;
         }
         Some(expect)
