@@ -6,8 +6,8 @@
 //! the emulated one a program of its own around an instruction set emulator. [`verdict`] reads the facts:
 //! what was returned, what trapped where, which promises of the calling convention were broken.
 
-mod convention;
 mod bytes;
+mod convention;
 pub mod emulated;
 pub mod expect;
 pub mod job;

@@ -39,7 +39,7 @@ const SYSTEM_V: Code = Code {
         "f30f5ac0f20f5cc1f30f5ad2f30f5ae4f30f5af6660fefc9f30f5a4c2408f20f5cc2f20f5cc3f20f5cc4f20f",
         "5cc5f20f5cc6f20f5cc7f20f5cc1f20f5c442410c3",
     ),
-    single: concat!("f30f58c0c3",),
+    single: "f30f58c0c3",
 };
 
 const WIN64: Code = Code {
@@ -53,7 +53,7 @@ const WIN64: Code = Code {
         "f30f5ac0f20f5cc1f30f5ad2660fefc9f30f5a4c2428f20f5cc2f20f5cc3f20f5cc1f20f5c442430660fefc9",
         "f30f5a4c2438f20f5cc1f20f5c442440660fefc9f30f5a4c2448f20f5cc1f20f5c442450c3",
     ),
-    single: concat!("f30f58c90f28c1c3",),
+    single: "f30f58c90f28c1c3",
 };
 
 const CDECL: Code = Code {
@@ -65,10 +65,8 @@ const CDECL: Code = Code {
         "b81300000011d3f76c244401c1b81700000011d36b7c244c17f7642448d96c240cdf3c24d96c240e01fa01c1",
         "b81d00000011d36b7c24041df7242401fa01c80fbe0e11da89cbc1fb1f01c811da83c4105b5e5fc3",
     ),
-    floats: concat!(
-        "d9442404dc642408d8642410dc642414d864241cdc642420d8642428dc64242cd8642434dc642438c3",
-    ),
-    single: concat!("d944240cd8c0c3",),
+    floats: "d9442404dc642408d8642410dc642414d864241cdc642420d8642428dc64242cd8642434dc642438c3",
+    single: "d944240cd8c0c3",
 };
 
 const STDCALL: Code = Code {
@@ -80,10 +78,8 @@ const STDCALL: Code = Code {
         "b81300000011d3f76c244401c1b81700000011d36b7c244c17f7642448d96c240cdf3c24d96c240e01fa01c1",
         "b81d00000011d36b7c24041df7242401fa01c80fbe0e11da89cbc1fb1f01c811da83c4105b5e5fc23c00",
     ),
-    floats: concat!(
-        "d9442404dc642408d8642410dc642414d864241cdc642420d8642428dc64242cd8642434dc642438c23c00",
-    ),
-    single: concat!("d944240cd8c0c20c00",),
+    floats: "d9442404dc642408d8642410dc642414d864241cdc642420d8642428dc64242cd8642434dc642438c23c00",
+    single: "d944240cd8c0c20c00",
 };
 
 const AAPCS64: Code = Code {
@@ -97,7 +93,7 @@ const AAPCS64: Code = Code {
         "00c0221e42c0221e84c0221ec6c0221ef00340bdf10740fd0038611e10c2221e0138621e2138631e2138641e",
         "2138651e2138661e2138671e2138701e2038711ec0035fd6",
     ),
-    single: concat!("0028201ec0035fd6",),
+    single: "0028201ec0035fd6",
 };
 
 fn bytes(hex: &str) -> Vec<u8> {
@@ -158,7 +154,7 @@ fn check(machine: &mut dyn Machine, convention: Convention, code: &Code) {
     let value = Returned::Int64 { value: 3_393_664_226_186 };
     assert_eq!(answer, (value, vec![HexBytes(vec![156, 9, 7])]), "{convention:?}");
 
-    let number = |n: u8| if n % 2 == 0 { float32(n.into()) } else { float64(n.into()) };
+    let number = |n: u8| if n.is_multiple_of(2) { float32(n.into()) } else { float64(n.into()) };
     let args = std::iter::once(float32(1000.5)).chain((1..10).map(number)).collect();
     let answer = call(machine, convention, code.floats, args, TypeName::Float64);
     let bits = 955.5_f64.to_bits();
