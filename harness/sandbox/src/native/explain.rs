@@ -128,7 +128,7 @@ fn general_protection(
     if instruction.is_invalid() {
         return (Cause::Other, None, None);
     }
-    if let Some(target) = jump_target(&instruction, registers, code).filter(|at| !is_canonical(*at))
+    if let Some(target) = jump_target(&instruction, registers, raw).filter(|at| !is_canonical(*at))
     {
         return (Cause::NonCanonical, Some(Access::Fetch), Some(target));
     }
@@ -178,8 +178,11 @@ fn is_misaligned(instruction: &Instruction, address: u64) -> bool {
     (vector || state) && size >= 16 && !address.is_multiple_of(size.min(16))
 }
 
-/// Where a jump, call or return through a register would go.
-fn jump_target(instruction: &Instruction, registers: &X86_64, _: &[u8]) -> Option<u64> {
+/// Where a jump or call through a register, or a return, would go.
+fn jump_target(instruction: &Instruction, registers: &X86_64, raw: &RawStop) -> Option<u64> {
+    if instruction.mnemonic() == Mnemonic::Ret {
+        return raw.stack.first_chunk().map(|word| u64::from_le_bytes(*word));
+    }
     let indirect = instruction.is_jmp_near_indirect() || instruction.is_call_near_indirect();
     (indirect && instruction.op0_kind() == OpKind::Register)
         .then(|| value(registers, [0; 2], instruction.op0_register()))
