@@ -105,6 +105,10 @@ pub(crate) const SPINS: u32 = 200;
 /// How much longer than its own budgets a case may take before the zygote is taken for lost.
 pub(crate) const GRACE: std::time::Duration = std::time::Duration::from_secs(10);
 
+/// Most bytes of a native run's memory that are kept for the next one: those of ordinary cases, so that only large
+/// ones pay for giving pages back.
+pub(crate) const RETAINED: u64 = 8 << 20;
+
 /// Zero bytes at the end of a slice from which on giving the pages back is cheaper than writing zeros.
 pub(crate) const PUNCH: usize = 1 << 20;
 

@@ -30,7 +30,7 @@ pub use containment::Containment;
 
 use crate::limits::{
     ARENA_HIGH, GRACE, LANDING, MAX_NATIVE_BYTES, MAX_PIECES, MAX_THREADS, MAX_TRACE, PAGE, POISON,
-    PUNCH, SPINS, STACK_SIZE,
+    PUNCH, RETAINED, SPINS, STACK_SIZE,
 };
 use crate::machine::{Fill, Machine, MachineError, Region, Report, Setup, Tracing};
 use crate::{Architecture, Budget, Permissions};
@@ -64,11 +64,7 @@ impl Native {
     /// # Errors
     /// When this host refuses what it takes; the message says what.
     pub fn start() -> Result<Self, MachineError> {
-        let file = shared::file().map_err(|error| refused("no shared memory", &error))?;
-        let mut shared = Shared::map(&file, shared::FILE_SIZE)
-            .map_err(|error| refused("shared memory cannot be mapped", &error))?;
-        shared.bytes(STUB_AT, PAGE as usize).copy_from_slice(arch::stub());
-        fill(shared.bytes(POISON_AT, STACK_SIZE as usize), 0);
+        let (file, shared) = memory()?;
         let mut native = Self { file, shared, zygote: None, containment: Containment::default() };
         native.zygote()?;
         Ok(native)
@@ -150,13 +146,32 @@ impl Native {
             };
             let arrived = self.shared.control().done.load(Ordering::Acquire) == number;
             if let Some(status) = ended.filter(|_| !arrived) {
-                self.zygote = None;
-                return Err(lost(format!("the zygote ended: {status}")));
+                return Err(self.lose(format!("the zygote ended: {status}")));
             }
             if Instant::now() > deadline && !arrived {
-                self.zygote = None; // dropping it ends it
-                return Err(lost(format!("no answer within {} s", patience.as_secs())));
+                return Err(self.lose(format!("no answer within {} s", patience.as_secs())));
             }
+        }
+    }
+
+    /// Ends the zygote, which ends its case. That may take the kernel a moment, and code under test may write as
+    /// long as it runs: the next zygote has memory of its own.
+    fn lose(&mut self, why: String) -> MachineError {
+        self.zygote = None;
+        match memory() {
+            Ok((file, shared)) => {
+                (self.file, self.shared) = (file, shared);
+                lost(why)
+            }
+            Err(error) => error,
+        }
+    }
+
+    /// Gives back the memory that a large case used.
+    fn release(&mut self) {
+        let used = self.end_of_slices() - SLICES_AT;
+        if let Some(surplus) = used.checked_sub(RETAINED).filter(|surplus| *surplus > 0) {
+            self.punch(SLICES_AT + RETAINED, surplus);
         }
     }
 
@@ -262,7 +277,6 @@ impl Native {
     }
 
     /// The first byte of the file that the setup which was written last does not use.
-    #[cfg(target_arch = "x86_64")]
     fn end_of_slices(&mut self) -> u64 {
         let control = self.shared.control();
         let pieces = control.piece.iter().take(control.pieces as usize);
@@ -319,7 +333,9 @@ impl Machine for Native {
         let kept = self.write(setup)?;
         self.shared.control().command = Command::Run as u32;
         self.ask(setup.budget.wall + GRACE)?;
-        self.report(&kept, setup.tracing)
+        let report = self.report(&kept, setup.tracing);
+        self.release();
+        report
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -342,6 +358,16 @@ impl Drop for Zygote {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// The memory that a zygote and its client share.
+fn memory() -> Result<(OwnedFd, Shared), MachineError> {
+    let file = shared::file().map_err(|error| refused("no shared memory", &error))?;
+    let mut shared = Shared::map(&file, shared::FILE_SIZE)
+        .map_err(|error| refused("shared memory cannot be mapped", &error))?;
+    shared.bytes(STUB_AT, PAGE as usize).copy_from_slice(arch::stub());
+    fill(shared.bytes(POISON_AT, STACK_SIZE as usize), 0);
+    Ok((file, shared))
 }
 
 /// Starts this very program as a zygote.
