@@ -13,8 +13,9 @@ use rstest::rstest;
 
 static SUITES: LazyLock<BTreeMap<&'static str, Suite>> = LazyLock::new(|| {
     let suite = |name: &'static str| {
-        let spec = blobspec::builtin(name).unwrap().unwrap();
-        (name, generate(&spec, &Readings::new()).unwrap())
+        let Some(Ok(spec)) = blobspec::builtin(name) else { panic!("{name} is not built in") };
+        let suite = generate(&spec, &Readings::new());
+        (name, suite.unwrap_or_else(|error| panic!("{name}: {error}")))
     };
     ["scp", "smf"].map(suite).into()
 });

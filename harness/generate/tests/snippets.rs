@@ -70,21 +70,21 @@ fn run(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {said}");
-    String::from_utf8(output.stdout).unwrap()
+    String::from_utf8(output.stdout).expect("tools speak ASCII")
 }
 
 fn snippets(path: &Path, objdump: &str, options: &[&str]) -> BTreeMap<String, Value> {
-    let file = std::fs::read(path).unwrap();
-    let object = object::File::parse(&*file).unwrap();
+    let file = std::fs::read(path).expect("it was just written");
+    let object = object::File::parse(&*file).expect("an object file");
     let text = |section: &object::Section<'_, '_>| {
-        section.name().unwrap().strip_prefix(".text.").map(str::to_owned)
+        section.name().expect("sections have names").strip_prefix(".text.").map(str::to_owned)
     };
     let mut made = BTreeMap::new();
     let instructions = disassembled(path, objdump, options);
     for section in object.sections() {
         let Some(name) = text(&section) else { continue };
         assert_eq!(section.relocations().count(), 0, "{name} is not bytes alone");
-        let bytes = section.data().unwrap();
+        let bytes = section.data().expect("sections have bytes");
         let marks = marks(&object, &name);
         let end = marks.get("data").copied().unwrap_or(bytes.len() as u64);
         let mut disassembly: Vec<String> = instructions[&name]
@@ -132,7 +132,7 @@ fn disassembled(
             section.trim_end_matches(':').clone_into(&mut name);
             sections.entry(name.clone()).or_default();
         } else if let Some((offset, instruction)) = line.split_once(":\t") {
-            let offset = u64::from_str_radix(offset.trim(), 16).unwrap();
+            let offset = u64::from_str_radix(offset.trim(), 16).expect("an offset");
             // Comments, and names of symbols that happen to have that address.
             let code = instruction.split("//").next().unwrap_or_default();
             let code = code.split(" # ").next().unwrap_or_default();

@@ -62,7 +62,8 @@ fn returned(expect: &Expect, value: &Returned, buffers: &[HexBytes]) -> Vec<Stri
     for (index, (expected, found)) in expect.buffers.iter().zip(buffers).enumerate() {
         let differs =
             expected.0.iter().zip(&found.0).position(|(expected, found)| expected != found);
-        let differs = differs.or((expected.0.len() != found.0.len()).then_some(expected.0.len()));
+        let shorter = expected.0.len().min(found.0.len());
+        let differs = differs.or((expected.0.len() != found.0.len()).then_some(shorter));
         if let Some(offset) = differs {
             differences.push(format!("buffer {index} differs at offset {offset:#x}"));
         }
