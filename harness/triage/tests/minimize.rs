@@ -149,6 +149,29 @@ fn a_symbol_and_the_relocation_that_names_it_stay_together() {
     assert!(result.bytes.len() < base.file.len());
 }
 
+#[test]
+fn a_section_keeps_its_bytes_when_those_before_it_go() {
+    let format = format("smf");
+    let mut draft = rich(&format, 3).draft;
+    let contents = format.region("contents").expect("a region");
+    let payloads = draft.regions[contents].item.children_mut().expect("a list");
+    let has_bytes = |item: &Item| matches!(item, Item::Bytes(bytes) if !bytes.is_empty());
+    let last = payloads.iter().rposition(has_bytes).expect("a section with bytes");
+    assert!(last > 0, "there is a section before it");
+    let mark = [0x5a, 0xa5, 0x11, 0x22];
+    payloads[last] = Item::Bytes(mark.to_vec());
+    let file = encode(&format, &draft).expect("encoded").bytes;
+    // Whether the file is valid does not matter here: what refers into the section may not fit any more.
+    let marks =
+        |file: &[u8]| model_json(&format, &decode(&format, file).model, file)["contents"].clone();
+    let mark = Value::from(hex::encode(mark));
+    let holds = |file: &[u8]| marks(file).as_array().is_some_and(|all| all.contains(&mark));
+    let result = minimized(&format, &file, holds);
+    assert_eq!(marks(&result.bytes), Value::from(vec![mark.clone()]));
+    let left = model_json(&format, &decode(&format, &result.bytes).model, &result.bytes);
+    assert_eq!(len(&left, "sections"), 1, "{left}");
+}
+
 #[rstest]
 #[case("scp", "code")]
 fn code_is_overwritten_where_it_cannot_go(#[case] id: &str, #[case] region: &str) {
