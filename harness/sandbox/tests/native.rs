@@ -112,6 +112,13 @@ fn an_endless_loop_uses_up_its_time() {
     assert_eq!(verdict.pc.unwrap().address, BASE);
 }
 
+#[rstest]
+#[case::short(&[0x90, 0xcc])]
+#[case::long(&[0x90, 0xcd, 0x03])]
+fn a_breakpoint_is_where_its_instruction_is(#[case] code: &[u8]) {
+    assert_eq!(run(code, vec![]).pc.unwrap().address, BASE + 1);
+}
+
 /// Runs `code` with each argument in a batch.
 fn batch(code: &[u8], arguments: impl IntoIterator<Item = i32>) -> Vec<Verdict> {
     let program = program(code);

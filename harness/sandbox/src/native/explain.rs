@@ -33,7 +33,7 @@ const ERROR_FETCH: u64 = 1 << 4;
 
 /// A stop in the machine's terms.
 pub(super) fn explain(raw: &RawStop) -> Stop {
-    let registers = raw.registers.registers();
+    let registers = raw.registers.registers(raw.back);
     let length = (raw.stack_length as usize).min(raw.stack.len());
     Stop { reason: reason(raw, &registers), registers, stack: raw.stack[..length].to_vec() }
 }

@@ -109,6 +109,8 @@ pub(super) struct RawStop {
     pub(super) trap: u64,
     pub(super) error: u64,
     pub(super) fault: u64,
+    /// How many bytes before its program counter the instruction lies: breakpoints are told of afterwards.
+    pub(super) back: u64,
     pub(super) registers: RawRegisters,
     pub(super) stack_length: u32,
     pub(super) code_length: u32,

@@ -183,6 +183,11 @@ pub(super) fn stop(
         return Ok(stop);
     }
     stop.code_length = read(thread, registers.pc(), &mut stop.code_bytes);
+    if signal == libc::SIGTRAP {
+        let mut before = [0; 2];
+        read(thread, registers.pc().wrapping_sub(2), &mut before);
+        stop.back = arch::breakpoint(stop.code, before);
+    }
     match signal {
         libc::SIGSYS => system_call(&info, &mut stop),
         libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE | libc::SIGTRAP => {

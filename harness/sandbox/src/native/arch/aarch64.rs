@@ -298,11 +298,11 @@ impl RawRegisters {
     }
 
     /// The registers in the machine's terms.
-    pub(in crate::native) fn registers(&self) -> Registers {
+    pub(in crate::native) fn registers(&self, back: u64) -> Registers {
         Registers::Arm64(Box::new(Arm64 {
             x: self.user.regs,
             sp: self.user.sp,
-            pc: self.user.pc,
+            pc: self.user.pc.wrapping_sub(back),
             nzcv: self.user.pstate & 0xf000_0000,
             v: self.float.v,
             fpcr: self.float.fpcr.into(),
@@ -326,6 +326,11 @@ impl Float {
             unsafe { libc::ptrace(request, thread.as_raw(), libc::NT_PRFPREG, &raw mut part) };
         nix::errno::Errno::result(status).map(drop)
     }
+}
+
+/// How many bytes a breakpoint instruction lies before the program counter: none, it is not passed.
+pub(in crate::native) fn breakpoint(_code: i32, _before: [u8; 2]) -> u64 {
+    0
 }
 
 /// Offsets in the `ucontext` that the kernel hands to signal handlers: nothing for the exception's number; `ESR`,

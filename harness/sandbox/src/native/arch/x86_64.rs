@@ -450,14 +450,14 @@ impl RawRegisters {
     }
 
     /// The registers in the machine's terms.
-    pub(in crate::native) fn registers(&self) -> Registers {
+    pub(in crate::native) fn registers(&self, back: u64) -> Registers {
         let it = &self.user;
         Registers::X86_64(Box::new(X86_64 {
             general: [
                 it.rax, it.rcx, it.rdx, it.rbx, it.rsp, it.rbp, it.rsi, it.rdi, it.r8, it.r9,
                 it.r10, it.r11, it.r12, it.r13, it.r14, it.r15,
             ],
-            rip: it.rip,
+            rip: it.rip.wrapping_sub(back),
             rflags: it.eflags,
             xmm: self.fx.xmm,
             mxcsr: self.fx.mxcsr,
@@ -473,6 +473,17 @@ impl RawRegisters {
         } else {
             [it.rbx, it.rcx, it.rdx, it.rsi, it.rdi, it.rbp].map(|value| value & 0xffff_ffff)
         }
+    }
+}
+
+/// How long a breakpoint instruction was, by the bytes before the program counter; 0 if it was none.
+pub(in crate::native) fn breakpoint(code: i32, before: [u8; 2]) -> u64 {
+    const SI_KERNEL: i32 = 0x80;
+    match before {
+        _ if code != SI_KERNEL => 0,
+        [_, 0xcc] => 1,
+        [0xcd, 3] => 2,
+        _ => 0,
     }
 }
 
