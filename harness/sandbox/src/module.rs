@@ -88,6 +88,8 @@ pub struct Origin {
     pub offset: u64,
     /// What it is about, for people: the function, the relocation and its symbol, the image.
     pub what: String,
+    /// The symbol whose address a relocation put there.
+    pub symbol: Option<String>,
 }
 
 /// Why a file is no module that can be called.

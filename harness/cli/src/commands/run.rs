@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use blobspec::Format;
-use harness_protocol::{TypeName, exit};
+use harness_protocol::{Argument, TypeName, exit};
 use harness_sandbox::module::{self, Function, Interface, Module};
 use harness_sandbox::{Budget, Calls, Convention, Job, Tracing};
 
@@ -119,11 +119,12 @@ pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
     let function =
         interface.function(wanted).ok_or_else(|| no_function(&name, wanted, &interface))?;
     refuse_what_has_no_place(&format, options, &interface, function)?;
+    let values = arguments(function, &options.args, options.returns)?;
     let imports: BTreeMap<String, u64> = options.imports.iter().cloned().collect();
     let base = options.base.unwrap_or_else(|| default_base(interface.architecture));
     let module =
         module::load(&format, &file, base, &imports).map_err(|error| unloadable(&name, &error))?;
-    let job = job(options, &module, wanted)?;
+    let job = job(options, &module, wanted, values)?;
     let mut machine = machines::start(interface.architecture, options.emulate)?;
     if options.budget.is_some() && machine.name() != "emulated" {
         return Err(Failure::usage_with(
@@ -170,10 +171,14 @@ fn refuse_what_has_no_place(
     Ok(())
 }
 
-fn job(options: &Options, module: &Module, wanted: &str) -> Result<Job, Failure> {
+fn job(
+    options: &Options,
+    module: &Module,
+    wanted: &str,
+    (args, returns): (Vec<Argument>, TypeName),
+) -> Result<Job, Failure> {
     let function =
         module.function(wanted).ok_or_else(|| Failure::bug("a listed function is not loaded"))?;
-    let (args, returns) = arguments(function, &options.args, options.returns)?;
     let time = Duration::from_secs(options.timeout);
     let calls = match options.threads {
         Some(threads) => Calls::AtOnce(threads),

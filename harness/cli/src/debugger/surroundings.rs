@@ -85,7 +85,7 @@ pub(super) fn stack(execution: &Execution<'_>) -> Vec<Word> {
 /// The fields of the file that decided what lies where control was, where it came from, and what was accessed:
 /// the narrowest stretch first.
 pub(super) fn origins<'a>(execution: &Execution<'a>) -> Vec<&'a Origin> {
-    let mut origins: Vec<&Origin> = Vec::new();
+    let mut origins: Vec<&Origin> = of_import(execution).collect();
     for (start, end) in places(execution) {
         let overlap = |o: &&Origin| o.address < end && start < o.address.saturating_add(o.size);
         let mut found: Vec<&Origin> = execution.module.origins.iter().filter(overlap).collect();
@@ -98,6 +98,23 @@ pub(super) fn origins<'a>(execution: &Execution<'a>) -> Vec<&'a Origin> {
     }
     origins
 }
+
+/// The relocations that put the address in question somewhere, if it is that of an import.
+fn of_import<'a>(execution: &Execution<'a>) -> impl Iterator<Item = &'a Origin> {
+    let address = match &execution.verdict.outcome {
+        Outcome::Trapped { address: Some(place), .. } => Some(place.address),
+        _ => None,
+    };
+    let import = execution.imports.iter().find(|(_, known)| Some(**known) == address);
+    let origins = execution.module.origins.iter();
+    let of = move |origin: &&Origin| {
+        import.is_some_and(|(name, _)| origin.symbol.as_ref() == Some(name))
+    };
+    origins.filter(of).take(NEAREST_USES)
+}
+
+/// Relocations of an import that are named: one is enough to find the others.
+const NEAREST_USES: usize = 4;
 
 /// Calls of the chain whose relocations are looked for.
 const NEAREST_CALLS: usize = 2;

@@ -3,6 +3,8 @@
 
 mod bad_input;
 mod commands;
+#[cfg(target_arch = "x86_64")]
+mod emulated;
 mod formats;
 mod implementations;
 #[cfg(target_arch = "x86_64")]

@@ -72,6 +72,7 @@ impl Placement {
                     },
                     offset: section.offset,
                     what: format!("image {}", image.name),
+                    symbol: None,
                 },
             ));
         }

@@ -105,6 +105,7 @@ fn entries(reading: &Reading<'_>, functions: &[Function], placement: &Placement)
             field: reading.path(region, vec![index, position]),
             offset: node.span.offset(),
             what: format!("function {}", function.name),
+            symbol: None,
         })
     };
     functions.iter().zip(&records).enumerate().filter_map(origin).collect()

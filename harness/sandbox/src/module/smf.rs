@@ -245,6 +245,7 @@ impl Linker<'_> {
                 field: self.reading.path(table.table, steps),
                 offset: self.record(index)?.at(&table.value)?.span.offset(),
                 what: format!("symbol {}", self.symbol_name(index)),
+                symbol: None,
             })
         };
         self.linked.symbols.iter().enumerate().filter_map(origin).collect()
@@ -263,6 +264,7 @@ impl Linker<'_> {
                 field: sites.get(&patch.record)?.clone(),
                 offset: patch.record,
                 what: format!("{} of symbol {}", kind.name, self.symbol_name(patch.symbol)),
+                symbol: Some(self.symbol_name(patch.symbol).to_owned()),
             })
         };
         self.linked.patches.iter().filter_map(origin).collect()
