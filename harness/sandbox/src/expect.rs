@@ -178,7 +178,6 @@ mod tests {
     use super::*;
     use crate::Registers;
     use crate::machine::{Resource, SystemCall, SystemCallAbi};
-    use crate::registers::X86_64;
 
     fn verdict(outcome: Outcome, breaches: Vec<Breach>) -> Verdict {
         Verdict {
@@ -186,7 +185,7 @@ mod tests {
             breaches,
             others: Vec::new(),
             pc: None,
-            registers: Registers::X86_64(Box::new(X86_64::default())),
+            registers: Registers::X86_64(Box::default()),
             chain: Vec::new(),
             memory: Vec::new(),
             cpu: Duration::ZERO,
