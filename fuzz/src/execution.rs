@@ -55,7 +55,9 @@ pub fn blob(input: &[u8]) {
     assert!(
         matches!(&canary.outcome, Outcome::Returned { value: returned, .. } if *returned == value)
             && canary.breaches.is_empty(),
-        "the case after this one: {canary:x?}",
+        "the case after this one: {:x?} {:x?}",
+        canary.outcome,
+        canary.breaches,
     );
 }
 
@@ -117,7 +119,7 @@ fn agrees(plan: &Plan, verdict: &Verdict) {
     let Outcome::Trapped { cause, access, address, .. } = &verdict.outcome else {
         let killed =
             matches!(verdict.outcome, Outcome::Killed(_) | Outcome::Exhausted(Resource::Wall));
-        assert!(!killed, "nothing here should end like this: {verdict:x?}");
+        assert!(!killed, "nothing here should end like this: {:x?}", verdict.outcome);
         return;
     };
     let Some(place) = address else { return };
@@ -134,8 +136,8 @@ fn agrees(plan: &Plan, verdict: &Verdict) {
         (Cause::NonCanonical, _) => there.is_none(),
         _ => true,
     };
-    assert!(consistent, "{there:?} at that address: {verdict:x?}");
-    assert!(access.is_some(), "an address, but not what was done with it: {verdict:x?}");
+    assert!(consistent, "{there:?} at that address: {:x?} at {:x?}", verdict.outcome, verdict.pc);
+    assert!(access.is_some(), "an address, but not what was done with it: {:x?}", verdict.outcome);
 }
 
 fn count(verdict: &Verdict) {

@@ -335,7 +335,7 @@ impl Machine for Native {
         self.ask(setup.budget.wall + GRACE)?;
         let report = self.report(&kept, setup.tracing);
         self.release();
-        report
+        report.map(|report| explain::by_the_map(report, &setup.regions))
     }
 
     #[cfg(target_arch = "x86_64")]

@@ -9,7 +9,8 @@ use nix::libc;
 
 use super::arch::{AUDIT, AUDIT_32, NATIVE};
 use super::shared::{RawStop, why};
-use crate::machine::{Resource, Stop, StopReason, SystemCall, SystemCallAbi, Trap};
+use crate::limits::PAGE;
+use crate::machine::{Region, Report, Resource, Stop, StopReason, SystemCall, SystemCallAbi, Trap};
 use crate::registers::X86_64;
 use crate::{Architecture, Registers};
 
@@ -36,6 +37,22 @@ pub(super) fn explain(raw: &RawStop) -> Stop {
     let registers = raw.registers.registers(raw.back);
     let length = (raw.stack_length as usize).min(raw.stack.len());
     Stop { reason: reason(raw, &registers), registers, stack: raw.stack[..length].to_vec() }
+}
+
+/// Corrects what the kernel says of instructions that it emulates (`sldt`, `str` and their like): whatever is
+/// wrong with their operand, it says that there is no memory.
+pub(super) fn by_the_map(mut report: Report, regions: &[Region]) -> Report {
+    let holds = |region: &Region, address: u64| {
+        address.wrapping_sub(region.address) < region.size.next_multiple_of(PAGE)
+    };
+    for stop in &mut report.stops {
+        let StopReason::Trapped(trap) = &mut stop.reason else { continue };
+        let there = |address| regions.iter().any(|region| holds(region, address));
+        if trap.cause == Cause::Unmapped && trap.address.is_some_and(there) {
+            trap.cause = Cause::Protected;
+        }
+    }
+    report
 }
 
 fn reason(raw: &RawStop, registers: &Registers) -> StopReason {
