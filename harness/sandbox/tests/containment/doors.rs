@@ -259,3 +259,28 @@ fn the_code_of_the_zygote_is_gone() {
     assert!(tried.iter().any(|line| line.ends_with("[vdso]")), "{tried:?}");
     assert!(tried.iter().any(|line| line.contains("containment")), "{tried:?}");
 }
+
+/// The largest number to try: beyond what any kernel knows.
+const NUMBERS: u64 = 1024;
+
+/// Not only the numbers that somebody thought of: all of them, by each door, are refused.
+#[rstest]
+#[case::of_this_processor(0, &[0x0f, 0x05], SystemCallAbi::X86_64)]
+#[case::of_x32(0x4000_0000, &[0x0f, 0x05], SystemCallAbi::X86_64)]
+#[case::of_32_bit_programs(0, &[0xcd, 0x80], SystemCallAbi::I386)]
+fn all_numbers_are_refused(#[case] first: u64, #[case] door: &[u8], #[case] abi: SystemCallAbi) {
+    let mut sandbox = Sandbox::start();
+    let mut others = Vec::new();
+    for number in first..first + NUMBERS {
+        let mut code = assemble(|a| a.mov(rax, number));
+        code.extend(door);
+        code.push(0xc3);
+        let outcome = sandbox.run_alone(&code).outcome;
+        match outcome {
+            Outcome::Forbidden(call) if (call.abi, call.number) == (abi, number) => {}
+            other => others.push((number - first, other)),
+        }
+    }
+    sandbox.assert_untouched();
+    assert!(others.is_empty(), "not refused: {others:#?}");
+}

@@ -77,6 +77,28 @@ fn its_system_calls_do_nothing_else() {
     sandbox.assert_untouched();
 }
 
+/// Calls that some kernels let pass by any filter do nothing from there either: the kernel looks where they came
+/// from, and kills or refuses.
+#[test]
+fn calls_that_no_filter_sees_do_nothing() {
+    let mut sandbox = Sandbox::start();
+    for door in doors(&stub(&mut sandbox)) {
+        for number in [335, 336] {
+            let verdict = sandbox.assembled(|a| {
+                load(number, [0; 6])(a)?;
+                a.mov(r15, door)?;
+                a.jmp(r15)
+            });
+            assert_eq!(verdict.registers.pc() / PAGE, STUB / PAGE);
+            match verdict.outcome {
+                Outcome::Forbidden(call) => assert_eq!(call.number, number),
+                Outcome::Trapped { cause, .. } => assert_eq!(cause, Cause::UndefinedInstruction),
+                other => panic!("{number}: {other:?}"),
+            }
+        }
+    }
+}
+
 /// The two calls that are allowed find nothing to unmap; then the stub goes on with the registers that it was
 /// given, here to load others from where nothing is.
 #[test]

@@ -7,7 +7,7 @@ use nix::sys::ptrace;
 use nix::unistd::Pid;
 
 use super::super::shared::{CONTEXTS, SCRATCH, STUB};
-use crate::limits::{ABOVE, ARENA_HIGH, ARENA_LOW, LANDING};
+use crate::limits::{ABOVE, ARENA_HIGH, ARENA_LOW, LANDING, PAGE};
 use crate::registers::X86_64;
 use crate::{Architecture, Registers};
 
@@ -52,6 +52,9 @@ pub(in crate::native) struct Fx {
 const SI_KERNEL: i32 = 0x80;
 /// Command of `arch_prctl`.
 const ARCH_SET_FS: u64 = 0x1002;
+/// Commands of `prctl`.
+const PR_SET_SYSCALL_USER_DISPATCH: i32 = 59;
+const PR_SYS_DISPATCH_ON: i32 = 1;
 /// Selectors of 64-bit user code and data under Linux.
 const CS: u64 = 0x33;
 const SS: u64 = 0x2b;
@@ -176,13 +179,11 @@ harness_sandbox_stub:
     add r15, 32
     jmp 60b
 
-62: nop
     .org harness_sandbox_stub + {batch_end}
-    int3
+62: int3
 
-30: nop
     .org harness_sandbox_stub + {failed}
-    ud2
+30: ud2
 
     .org harness_sandbox_stub + {gate}
     int3
@@ -278,18 +279,32 @@ pub(in crate::native) unsafe fn wait_and_leave(index: u64) -> ! {
 }
 
 /// Jumps into the stub without the base of thread-local storage, which would tell cases where the zygote's
-/// memory lies, and be another each time.
+/// memory lies, and be another each time; and with the kernel told to hand back every system call that is not made
+/// from the stub. The filter says the same, but kernels from 6.14 on let `uretprobe` and `uprobe` pass by any filter.
+/// Kernels that cannot hand back are older than that.
 ///
 /// # Safety
 /// As [`leave`], for what the stub finds at `to` and does with `r14` and `r15`.
 #[expect(unsafe_code, reason = "leaves Rust for good")]
 unsafe fn jump(to: u64, r14: u64, r15: u64) -> ! {
-    // SAFETY: by the caller's promise the stub is there and does the rest. The system call changes only where
-    // `fs` points, and nothing between it and the jump asks for that.
+    // SAFETY: by the caller's promise the stub is there and does the rest. The system calls change only where `fs`
+    // points and what later ones do, and nothing between them and the jump asks for either.
     unsafe {
         core::arch::asm!(
             "syscall",
+            "mov eax, {prctl}",
+            "mov edi, {dispatch}",
+            "mov esi, {on}",
+            "movabs rdx, {stub}",
+            "mov r10d, {page}",
+            "xor r8d, r8d",
+            "syscall",
             "jmp r13",
+            prctl = const libc::SYS_prctl,
+            dispatch = const PR_SET_SYSCALL_USER_DISPATCH,
+            on = const PR_SYS_DISPATCH_ON,
+            stub = const STUB,
+            page = const PAGE,
             in("rax") libc::SYS_arch_prctl,
             in("rdi") ARCH_SET_FS,
             in("rsi") 0_u64,
