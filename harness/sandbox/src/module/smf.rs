@@ -281,7 +281,7 @@ impl Linker<'_> {
                 Value::List(records) => {
                     sites.extend(records.iter().enumerate().map(|(n, record)| {
                         (record.span.offset(), self.reading.path(table, vec![index, n]))
-                    }))
+                    }));
                 }
                 _ => {
                     sites.insert(element.span.offset(), self.reading.path(table, vec![index]));
