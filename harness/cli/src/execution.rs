@@ -53,7 +53,7 @@ pub(crate) fn execute<'a>(
     let plan = plan(&module.program, job).map_err(|error| Failure::usage(error.to_string()))?;
     let mut plan = if wishes.byte_bounds { plan.with_byte_bounds() } else { plan };
     plan.setup.tracing = wishes.tracing;
-    let report = machine.run(&plan.setup).map_err(machines::failure)?;
+    let report = machine.run(&plan.setup).map_err(|error| machines::failure(&error))?;
     let stops = report.stops.clone();
     let verdict = verdict::read(&module.program, &plan, report, machine.name());
     let stop = stops.into_iter().find(|stop| stop.registers == verdict.registers);

@@ -46,7 +46,9 @@ pub(crate) fn start(
 
 /// The native machine.
 pub(crate) fn native() -> Result<Box<dyn Machine>, Failure> {
-    Native::start().map(|machine| Box::new(machine) as Box<dyn Machine>).map_err(failure)
+    Native::start()
+        .map(|machine| Box::new(machine) as Box<dyn Machine>)
+        .map_err(|error| failure(&error))
 }
 
 /// The emulator.
@@ -54,10 +56,12 @@ pub(crate) fn emulated() -> Result<Box<dyn Machine>, Failure> {
     let path = Emulated::find().ok_or_else(|| {
         Failure::new(exit::IMPLEMENTATION, "the emulator is not built", Some(BUILD.to_owned()))
     })?;
-    Emulated::start(path).map(|machine| Box::new(machine) as Box<dyn Machine>).map_err(failure)
+    Emulated::start(path)
+        .map(|machine| Box::new(machine) as Box<dyn Machine>)
+        .map_err(|error| failure(&error))
 }
 
 /// A machine that does not do what it is there for.
-pub(crate) fn failure(error: MachineError) -> Failure {
+pub(crate) fn failure(error: &MachineError) -> Failure {
     Failure::new(exit::IMPLEMENTATION, error.to_string(), None)
 }

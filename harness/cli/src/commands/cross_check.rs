@@ -81,9 +81,9 @@ pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
     }
     progress.finish();
     if global.json {
-        in_json(&summary)
+        in_json(&summary);
     } else {
-        in_text(&summary, cases.len())
+        in_text(&summary, cases.len());
     }
     Ok(summary.code())
 }

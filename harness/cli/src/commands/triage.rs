@@ -60,9 +60,9 @@ pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
         sorted.file(global, options, path)?;
     }
     if global.json {
-        sorted.in_json()
+        sorted.in_json();
     } else {
-        sorted.in_text()
+        sorted.in_text();
     }
     Ok(match (sorted.buckets.is_empty(), sorted.clean) {
         (false, _) => exit::NONCONFORMANT,
