@@ -117,6 +117,7 @@ fn threads_end_together() {
     sandbox.budget.cpu = Duration::from_millis(50);
     let spinning = sandbox.run(&[0xeb, 0xfe]);
     assert_eq!(spinning.outcome, Outcome::Exhausted(Resource::Cpu));
+    sandbox.budget.cpu = BUDGET.wall; // from here on time must not decide
     let asking = sandbox.run(&[0xb8, 57, 0, 0, 0, 0x0f, 0x05]);
     assert!(matches!(asking.outcome, Outcome::Forbidden(call) if call.number == 57), "{asking:?}");
     // The first to come adds one and traps, the others spin.
@@ -142,6 +143,7 @@ fn threads_end_together() {
 fn threads_cannot_speak_for_each_other() {
     let mut sandbox = Sandbox::start();
     sandbox.calls = Calls::AtOnce(2);
+    sandbox.budget.cpu = BUDGET.wall;
     let code = assemble(|a| {
         a.mov(rdi, DATA)?;
         a.mov(eax, 1)?;
