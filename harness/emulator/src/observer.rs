@@ -260,6 +260,8 @@ fn on_fault(uc: &mut Unicorn<'_, Observer>, kind: MemType, address: u64) -> bool
             .last
             .is_some_and(|pc| is_stack_access(&decode(64, &observer.memory, pc), address, uc));
         trap::non_canonical(access, address, stack)
+    } else if architecture == Architecture::Arm64 {
+        trap::nowhere_on_arm64(access, address)
     } else {
         trap::unmapped(access, address)
     };

@@ -31,6 +31,13 @@ fn access(cause: Cause, signal: (i32, i32), access: Access, address: u64) -> Tra
     Trap { access: Some(access), address: Some(address), ..trap(cause, signal) }
 }
 
+/// There is no memory at the address, or on ARM64 no such address: Linux has one signal for both.
+pub(crate) fn nowhere_on_arm64(kind: Access, address: u64) -> Trap {
+    let canonical = matches!(address >> 48, 0 | 0xffff);
+    let cause = if canonical { Cause::Unmapped } else { Cause::NonCanonical };
+    Trap { cause, ..unmapped(kind, address) }
+}
+
 /// There is no memory at the address.
 pub(crate) fn unmapped(kind: Access, address: u64) -> Trap {
     access(Cause::Unmapped, (SIGSEGV, SEGV_MAPERR), kind, address)

@@ -25,7 +25,7 @@ pub(super) fn check(setup: &Setup) -> Result<(), String> {
         if total > MAX_MEMORY {
             return Err(format!("it has more than {MAX_MEMORY} bytes of memory"));
         }
-        free = end.saturating_add(PAGE);
+        free = end;
     }
     Ok(())
 }
@@ -46,7 +46,7 @@ fn check_region(region: &Region, architecture: Architecture, free: u64) -> Resul
         return Err(format!("{name} has {size} bytes"));
     }
     if *address < free {
-        return Err(format!("{name} overlaps or touches what lies before it"));
+        return Err(format!("{name} overlaps what lies before it"));
     }
     if address.checked_add(length).is_none_or(|last| last > end) {
         return Err(format!("{name} goes beyond the addresses of {architecture}"));

@@ -133,7 +133,7 @@ fn memory() -> Vec<Case> {
     };
     let mut impure = breaking(
         "pure-function-writes",
-        "increment",
+        "write_two",
         "what a caller may leave out or repeat has effects",
         breach::IMPURE,
     );

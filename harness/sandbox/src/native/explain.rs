@@ -79,6 +79,10 @@ fn trap(raw: &RawStop, registers: &Registers) -> Trap {
     let plain =
         |cause| Trap { cause, access: None, address: None, signal: Some((raw.signal, raw.code)) };
     match (raw.signal, raw.code) {
+        // On ARM64 this is also what is said of addresses that cannot be; AMD64 has an exception for those.
+        (libc::SIGSEGV, SEGV_MAPERR) if !matches!(raw.address >> 48, 0 | 0xffff) => {
+            memory(raw, Cause::NonCanonical)
+        }
         (libc::SIGSEGV, SEGV_MAPERR) => memory(raw, Cause::Unmapped),
         (libc::SIGSEGV, SEGV_ACCERR | SEGV_PKUERR) => memory(raw, Cause::Protected),
         (libc::SIGBUS, BUS_ADRERR) => plain(Cause::Other), // no memory was left for the page

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::limits::NEAR;
-use crate::machine::{Region, Setup};
+use crate::machine::{Fill, Region, Setup};
 use crate::{Program, Symbol};
 
 /// An address, said by what it belongs to.
@@ -49,7 +49,8 @@ pub(super) fn place(setup: &Setup, program: &Program, address: u64) -> Place {
         return Place { address, region: None, inside: false, past: None, symbol: None };
     };
     let inside = distance(region, address) == 0;
-    let offset = address.wrapping_sub(region.address).cast_signed();
+    let (start, size) = span(region);
+    let offset = address.wrapping_sub(start).cast_signed();
     let symbols = program.symbols.iter().filter(|_| inside);
     let before = symbols.filter(|it| (region.address..=address).contains(&it.address));
     let symbol = before.max_by_key(|it| it.address);
@@ -57,13 +58,23 @@ pub(super) fn place(setup: &Setup, program: &Program, address: u64) -> Place {
         address,
         region: Some((region.name.clone(), offset)),
         inside,
-        past: address.checked_sub(region.address + region.size),
+        past: address.checked_sub(start + size),
         symbol: symbol.map(|Symbol { name, address: at }| (name.clone(), address - at)),
     }
 }
 
 /// Bytes between `address` and the nearest byte of a region; zero inside.
 fn distance(region: &Region, address: u64) -> u64 {
-    let last = region.address + region.size.saturating_sub(1);
-    region.address.saturating_sub(address).max(address.saturating_sub(last))
+    let (start, size) = span(region);
+    let last = start + size.saturating_sub(1);
+    start.saturating_sub(address).max(address.saturating_sub(last))
+}
+
+/// Start and size of what a region is for: all of it, but of the pages of a buffer only the buffer.
+fn span(region: &Region) -> (u64, u64) {
+    if region.kept && region.fill == Fill::Poison {
+        (region.address + region.offset, region.bytes.len() as u64)
+    } else {
+        (region.address, region.size)
+    }
 }
