@@ -99,8 +99,13 @@ pub const MAX_PIECES: usize = 1024;
 pub(crate) const IDLE_CHECK: rustix::time::Timespec =
     rustix::time::Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
 
-/// How long to look for an answer before sleeping on it: sleeping and waking costs some microseconds.
-pub(crate) const SPINS: u32 = 200;
+/// How long a zygote looks for the next request before it sleeps: waking it costs tens of microseconds, and a client
+/// that has many cases asks again at once.
+pub(crate) const ZYGOTE_SPINS: std::time::Duration = std::time::Duration::from_micros(100);
+
+/// How long a client looks for the answer before it sleeps: a little longer than a short case takes. It lets others
+/// have the processor between two looks.
+pub(crate) const CLIENT_SPINS: std::time::Duration = std::time::Duration::from_micros(150);
 
 /// How much longer than its own budgets a case may take before the zygote is taken for lost.
 pub(crate) const GRACE: std::time::Duration = std::time::Duration::from_secs(10);

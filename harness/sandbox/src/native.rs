@@ -8,10 +8,10 @@
 mod arch;
 #[cfg(target_arch = "x86_64")]
 mod batch;
-mod child;
 mod containment;
 mod explain;
 mod filter;
+mod script;
 mod shared;
 mod threads;
 mod watch;
@@ -29,13 +29,13 @@ use rustix::thread::futex;
 pub use containment::Containment;
 
 use crate::limits::{
-    ARENA_HIGH, GRACE, LANDING, MAX_NATIVE_BYTES, MAX_PIECES, MAX_THREADS, MAX_TRACE, PAGE, POISON,
-    PUNCH, RETAINED, SPINS, STACK_SIZE,
+    ARENA_HIGH, CLIENT_SPINS, GRACE, LANDING, MAX_NATIVE_BYTES, MAX_PIECES, MAX_THREADS, MAX_TRACE,
+    PAGE, POISON, PUNCH, RETAINED, STACK_SIZE,
 };
 use crate::machine::{Fill, Machine, MachineError, Region, Report, Setup, Tracing};
 use crate::{Architecture, Budget, Permissions};
 use arch::Context;
-use shared::{Command, MACHINE_END, POISON_AT, Piece, SLICES_AT, STUB_AT, Shared};
+use shared::{Command, FORK_AT, MACHINE_END, POISON_AT, Parts, Piece, SLICES_AT, STUB_AT, Shared};
 
 const NAME: &str = "native";
 
@@ -127,16 +127,15 @@ impl Native {
     fn wait(&mut self, number: u32, patience: Duration) -> Result<(), MachineError> {
         let deadline = Instant::now() + patience;
         let slice = rustix::time::Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
-        let mut spins = 0;
+        let spun = Instant::now() + CLIENT_SPINS;
         loop {
             let control = self.shared.control();
             let done = control.done.load(Ordering::Acquire);
             if done == number {
                 return Ok(());
             }
-            if spins < SPINS {
-                spins += 1;
-                std::hint::spin_loop();
+            if Instant::now() < spun {
+                std::thread::yield_now();
                 continue;
             }
             let _ = futex::wait(&control.done, futex::Flags::empty(), done, Some(&slice));
@@ -192,7 +191,7 @@ impl Native {
         if next > SLICES_AT + MAX_NATIVE_BYTES || pieces.len() > MAX_PIECES {
             return Err(unfit("its memory is larger than a native run may have".to_owned()));
         }
-        let (control, contexts, _) = self.shared.parts();
+        let Parts { control, contexts, .. } = self.shared.parts();
         let traced = setup.tracing == Tracing::Instructions;
         for (context, call) in contexts[usize::from(traced)..].iter_mut().zip(&setup.calls) {
             *context = Context::of(&call.registers)
@@ -302,7 +301,7 @@ impl Native {
         if failure == shared::Failure::default() {
             return Ok(());
         }
-        let step = child::STEPS.get((failure.step as usize).wrapping_sub(1)).copied();
+        let step = script::STEPS.get((failure.step as usize).wrapping_sub(1)).copied();
         let error = io::Error::from_raw_os_error(failure.errno);
         Err(unfit(format!("{} ({}): {error}", step.unwrap_or("an unknown step"), failure.index)))
     }
@@ -310,7 +309,7 @@ impl Native {
     /// Reads the answer.
     fn report(&mut self, kept: &[(u64, usize)], tracing: Tracing) -> Result<Report, MachineError> {
         self.failure()?;
-        let (control, _, trace) = self.shared.parts();
+        let Parts { control, trace, .. } = self.shared.parts();
         let stops = control.stop.iter().take(control.stops as usize);
         let stops: Vec<_> = stops.map(explain::explain).collect();
         let counted = (control.traced as usize).min(trace.len());
@@ -365,7 +364,9 @@ fn memory() -> Result<(OwnedFd, Shared), MachineError> {
     let file = shared::file().map_err(|error| refused("no shared memory", &error))?;
     let mut shared = Shared::map(&file, shared::FILE_SIZE)
         .map_err(|error| refused("shared memory cannot be mapped", &error))?;
-    shared.bytes(STUB_AT, PAGE as usize).copy_from_slice(arch::stub());
+    for (at, page) in [STUB_AT, FORK_AT].into_iter().zip(arch::pages()) {
+        shared.bytes(at, PAGE as usize).copy_from_slice(page);
+    }
     fill(shared.bytes(POISON_AT, STACK_SIZE as usize), 0);
     Ok((file, shared))
 }

@@ -316,7 +316,7 @@ fn a_slot_is_read_only_memory_of_its_own_and_the_relocation_is_named() {
     assert_eq!(got.permissions, Permissions::R);
     let origin = module.origins.iter().find(|o| o.what.starts_with("gotpcrel of symbol ")).unwrap();
     assert!(origin.field.starts_with("relocations["), "{origin:?}");
-    let mut slot = |origin: &module::Origin| {
+    let slot = |origin: &module::Origin| {
         let distance = number(&read(&module, origin.address, 4).unwrap());
         i64::from(u32::try_from(distance).unwrap().cast_signed())
     };

@@ -5,12 +5,13 @@
 //! `done` pass the turn on.
 
 use std::io;
-use std::mem::size_of;
+use std::mem::{offset_of, size_of};
 use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU32;
 
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
@@ -25,6 +26,12 @@ pub(super) const STUB_AT: u64 = 0;
 pub(super) const CONTEXTS_AT: u64 = PAGE;
 /// [`Control`].
 pub(super) const CONTROL_AT: u64 = 0x4_0000;
+/// The list of what a case's process does first.
+pub(super) const SCRIPT_AT: u64 = 0x8_0000;
+/// [`Values`].
+pub(super) const VALUES_AT: u64 = SCRIPT_AT + (SCRIPT_LINES * size_of::<Line>()) as u64;
+/// The page of code that forks and works through the list.
+pub(super) const FORK_AT: u64 = 0xa_0000;
 /// Addresses of traced instructions.
 pub(super) const TRACE_AT: u64 = 0x10_0000;
 /// Poison, as large as a stack.
@@ -33,6 +40,16 @@ pub(super) const POISON_AT: u64 = TRACE_AT + 8 * MAX_TRACE as u64;
 pub(super) const SLICES_AT: u64 = 0x200_0000;
 /// Size of the file; only what is written takes memory.
 pub(super) const FILE_SIZE: u64 = SLICES_AT + MAX_NATIVE_BYTES;
+
+/// Lines that the list may have: mappings, five for each thread, and a dozen more.
+pub(super) const SCRIPT_LINES: usize = 1536;
+const _: () = assert!(SCRIPT_LINES >= MAX_PIECES + 5 * MAX_THREADS + 32);
+/// Where the list is found, and behind it the values, in the zygote and until the process is emptied.
+pub(super) const SCRIPT: u64 = ARENA_LOW - 0x10_0000;
+/// Where the values are found.
+pub(super) const VALUES: u64 = SCRIPT + VALUES_AT - SCRIPT_AT;
+/// Where the page is that forks.
+pub(super) const FORK: u64 = ARENA_LOW - PAGE;
 
 /// Where a case finds the stub page.
 pub(super) const STUB: u64 = ARENA_LOW;
@@ -52,7 +69,9 @@ pub(super) const MACHINE_END: u64 = ARENA_LOW + 0x10_0000;
 
 const _: () =
     assert!(CONTEXTS_AT + CONTEXTS_SIZE <= CONTROL_AT && CONTEXTS + CONTEXTS_SIZE <= SCRATCH);
-const _: () = assert!(CONTROL_AT + (size_of::<Control>() as u64) <= TRACE_AT);
+const _: () = assert!(CONTROL_AT + (size_of::<Control>() as u64) <= SCRIPT_AT);
+const _: () = assert!(VALUES_AT + PAGE <= FORK_AT && FORK_AT + PAGE <= TRACE_AT);
+const _: () = assert!(size_of::<Values>() as u64 <= PAGE && VALUES + PAGE <= FORK);
 const _: () = assert!(SIGNAL_STACK + SIGNAL_STACK_SIZE * MAX_THREADS as u64 <= MACHINE_END);
 const _: () = assert!(POISON_AT + STACK_SIZE <= SLICES_AT);
 
@@ -82,11 +101,70 @@ pub(super) struct Piece {
     pub(super) private: u32,
 }
 
+/// One step of the list.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Line {
+    pub(super) number: u32,
+    pub(super) kind: u32,
+    pub(super) arguments: [u64; 6],
+    pub(super) tag: u64,
+}
+
+/// What the system calls of the list point to.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(super) struct Values {
+    cpu: libc::itimerval,
+    wall: libc::itimerval,
+    seconds: libc::rlimit,
+    none: libc::rlimit,
+    stacks: [libc::stack_t; MAX_THREADS],
+}
+
+impl Values {
+    /// Those of a case, but for the signal stacks.
+    pub(super) fn set(&mut self, control: &Control) {
+        let seconds = control.cpu_us / 1_000_000 + 2; // the timer comes first; this is in case it does not
+        self.cpu = timer(control.cpu_us);
+        self.wall = timer(control.wall_us);
+        self.seconds = libc::rlimit { rlim_cur: seconds, rlim_max: seconds };
+        self.none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    }
+
+    /// Describes the signal stack of a call; the description's address.
+    pub(super) fn signal_stack(&mut self, index: usize, start: u64) -> u64 {
+        if let Some(stack) = self.stacks.get_mut(index) {
+            *stack = libc::stack_t {
+                ss_sp: std::ptr::without_provenance_mut(start as usize),
+                ss_flags: 0,
+                ss_size: SIGNAL_STACK_SIZE as usize,
+            };
+        }
+        VALUES + (offset_of!(Self, stacks) + index * size_of::<libc::stack_t>()) as u64
+    }
+}
+
+/// Addresses of the values.
+pub(super) const CPU: u64 = VALUES + offset_of!(Values, cpu) as u64;
+pub(super) const WALL: u64 = VALUES + offset_of!(Values, wall) as u64;
+pub(super) const SECONDS: u64 = VALUES + offset_of!(Values, seconds) as u64;
+pub(super) const NONE: u64 = VALUES + offset_of!(Values, none) as u64;
+
+/// A timer that ends once.
+fn timer(us: u64) -> libc::itimerval {
+    let value = libc::timeval {
+        tv_sec: (us / 1_000_000).cast_signed(),
+        tv_usec: (us % 1_000_000).cast_signed(),
+    };
+    libc::itimerval { it_interval: libc::timeval { tv_sec: 0, tv_usec: 0 }, it_value: value }
+}
+
 /// Why a setup did not get as far as its first instruction; all zero if it did.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Failure {
-    /// Which step, see [`super::child::STEPS`].
+    /// Which step, see [`super::script::STEPS`].
     pub(super) step: u32,
     pub(super) errno: i32,
     /// Which piece or call.
@@ -163,6 +241,20 @@ pub(super) struct Control {
     pub(super) stop: [RawStop; MAX_THREADS],
 }
 
+/// The parts of the file but the slices.
+pub(super) struct Parts<'a> {
+    /// Question and answer.
+    pub(super) control: &'a mut Control,
+    /// The registers of the calls.
+    pub(super) contexts: &'a mut [Context; MAX_THREADS],
+    /// The list of what the process does first.
+    pub(super) lines: &'a mut [Line; SCRIPT_LINES],
+    /// What the list points to.
+    pub(super) values: &'a mut Values,
+    /// Room for the addresses of traced instructions.
+    pub(super) trace: &'a mut [u64],
+}
+
 /// A mapping of the file, or of its first part.
 pub(super) struct Shared {
     start: NonNull<u8>,
@@ -219,7 +311,7 @@ impl Shared {
 
     /// Question and answer. To be used for one turn at a time: see the module's text.
     pub(super) fn control(&mut self) -> &mut Control {
-        self.parts().0
+        self.parts().control
     }
 
     /// `length` bytes at `at`.
@@ -249,21 +341,27 @@ impl Shared {
         unsafe { bytes.as_ptr().cast::<super::arch::Saved>().read_unaligned() }
     }
 
-    /// Question and answer, the contexts of the calls, and room for the addresses of traced instructions.
-    pub(super) fn parts(&mut self) -> (&mut Control, &mut [Context; MAX_THREADS], &mut [u64]) {
+    /// All parts but the slices.
+    pub(super) fn parts(&mut self) -> Parts<'_> {
         assert!(POISON_AT as usize <= self.length, "mapped too little");
         let at = |offset: u64| {
-            // SAFETY: the assertion says that all three lie inside the mapping.
+            // SAFETY: the assertion says that all of them lie inside the mapping.
             unsafe { self.start.add(offset as usize) }
         };
-        let (control, contexts, trace) = (at(CONTROL_AT), at(CONTEXTS_AT), at(TRACE_AT));
-        // SAFETY: aligned (a page), inside the mapping, valid for any content; ours during our turn.
-        let control = unsafe { control.cast::<Control>().as_mut() };
-        // SAFETY: as above; the three do not overlap (asserted where their places are named).
-        let contexts = unsafe { contexts.cast::<[Context; MAX_THREADS]>().as_mut() };
-        // SAFETY: as above.
-        let trace = unsafe { std::slice::from_raw_parts_mut(trace.as_ptr().cast(), MAX_TRACE) };
-        (control, contexts, trace)
+        let [control, contexts, lines, values, trace] =
+            [CONTROL_AT, CONTEXTS_AT, SCRIPT_AT, VALUES_AT, TRACE_AT].map(at);
+        Parts {
+            // SAFETY: aligned (a page), inside the mapping, valid for any content; ours during our turn.
+            control: unsafe { control.cast::<Control>().as_mut() },
+            // SAFETY: as above; no two overlap (asserted where their places are named).
+            contexts: unsafe { contexts.cast::<[Context; MAX_THREADS]>().as_mut() },
+            // SAFETY: as above.
+            lines: unsafe { lines.cast::<[Line; SCRIPT_LINES]>().as_mut() },
+            // SAFETY: as above.
+            values: unsafe { values.cast::<Values>().as_mut() },
+            // SAFETY: as above.
+            trace: unsafe { std::slice::from_raw_parts_mut(trace.as_ptr().cast(), MAX_TRACE) },
+        }
     }
 }
 

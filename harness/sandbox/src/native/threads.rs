@@ -1,76 +1,21 @@
 //! Several calls at once: threads of one case, each with its registers, its stack and its signal stack.
 
-use std::num::NonZeroUsize;
-
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 use nix::sys::ptrace;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::arch;
-use super::child::{TRACED, UNMAPPED};
-use super::shared::{Control, Failure, RawStop, SCRATCH, why};
+use super::arch::RawRegisters;
+use super::script::TRACED;
+use super::shared::{Control, Failure, Line, RawStop, why};
 use super::watch::{self, Change};
-use super::zygote::signal_stack;
 
-/// Bytes of the stack on which a thread finds its way to the stub.
-const START_STACK: usize = 64 << 10;
-
-/// In the child: starts all threads but the calling one, which stand in the stub when this returns.
-pub(super) fn start(calls: u32) -> Result<(), Errno> {
-    nix::sys::signal::raise(Signal::SIGSTOP)?; // the tracer asks to be told of threads
-    for index in 1..calls {
-        spawn(index)?;
-    }
-    let arrived = || {
-        #[expect(unsafe_code, reason = "a variable of the stub's")]
-        // SAFETY: the page is mapped, and aligned words are read whole.
-        unsafe {
-            std::ptr::without_provenance::<u32>(SCRATCH as usize + 4).read_volatile()
-        }
-    };
-    while arrived() < calls - 1 {
-        std::thread::yield_now();
-    }
-    Ok(())
-}
-
-#[expect(unsafe_code, reason = "a thread without a thread library: all of it is unmapped soon")]
-fn spawn(index: u32) -> Result<(), Errno> {
-    let size = NonZeroUsize::new(START_STACK).ok_or(Errno::EINVAL)?;
-    let both = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-    let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE;
-    // SAFETY: a new mapping at an address that the kernel chooses.
-    let stack = unsafe { mmap_anonymous(None, size, both, flags) }?;
-    // SAFETY: inside the mapping, or its end.
-    let top = unsafe { stack.as_ptr().byte_add(START_STACK) };
-    let shared = libc::CLONE_VM
-        | libc::CLONE_FS
-        | libc::CLONE_FILES
-        | libc::CLONE_SIGHAND
-        | libc::CLONE_THREAD
-        | libc::CLONE_SYSVSEM;
-    let argument = std::ptr::without_provenance_mut(index as usize);
-    // SAFETY: the stack is the thread's own and large enough for `begin`, which uses nothing of this thread's.
-    let status = unsafe { libc::clone(begin, top, shared, argument) };
-    Errno::result(status).map(drop)
-}
-
-/// Where a thread begins. It shares the thread-local storage of the one that made it, so it touches none.
-extern "C" fn begin(index: *mut libc::c_void) -> libc::c_int {
-    let index = index.addr() as u64;
-    let _ = signal_stack(index); // without one, an access kind stays unknown
-    #[expect(unsafe_code, reason = "leaves for the stub")]
-    // SAFETY: the zygote mapped stub and contexts and the client filled one for each call.
-    unsafe {
-        arch::wait_and_leave(index)
-    }
-}
+/// Offset in the stub's variables of the number of threads that wait for the first.
+pub(super) const ARRIVED: u64 = 4;
 
 /// In the zygote: follows all threads until each has landed, or one has not.
-pub(super) fn follow(leader: Pid, control: &mut Control) -> Result<(), Errno> {
+pub(super) fn follow(leader: Pid, control: &mut Control, lines: &[Line]) -> Result<(), Errno> {
     let mut used = watch::no_usage();
     let mut stops: Vec<Option<RawStop>> = vec![None; control.calls as usize];
     let mut threads = vec![leader];
@@ -78,10 +23,9 @@ pub(super) fn follow(leader: Pid, control: &mut Control) -> Result<(), Errno> {
         let (thread, change) = watch::wait(None, &mut used)?;
         let signal = match change {
             Change::Exited | Change::Killed(_) if thread != leader => continue,
-            Change::Exited => {
-                if control.failure == Failure::default() {
-                    control.failure = Failure { step: TRACED, errno: 0, index: 0 };
-                }
+            // Nobody traced it, so the first step failed.
+            Change::Exited | Change::Killed(libc::SIGILL) => {
+                control.failure = Failure { step: TRACED, errno: 0, index: 0 };
                 return end(leader, &mut used);
             }
             Change::Killed(signal) => {
@@ -95,20 +39,24 @@ pub(super) fn follow(leader: Pid, control: &mut Control) -> Result<(), Errno> {
                 continue;
             }
             Change::Stopped(libc::SIGSTOP) => {
-                if thread == leader {
-                    ptrace::setoptions(leader, ptrace::Options::PTRACE_O_TRACECLONE)?;
-                }
                 ptrace::cont(thread, None)?;
                 continue;
             }
             Change::Stopped(signal) => signal,
         };
+        let registers = RawRegisters::of(thread)?;
+        if registers.at_the_break(signal) {
+            registers.pass_the_break(thread)?;
+            ptrace::setoptions(leader, ptrace::Options::PTRACE_O_TRACECLONE)?;
+            ptrace::cont(thread, None)?;
+            continue;
+        }
         let others =
             threads.iter().zip(&stops).filter(|(other, stop)| **other != thread && stop.is_none());
         let others: Vec<Pid> = others.map(|(other, _)| *other).collect();
         let stop = watch::stop(thread, signal, || halt(leader, &others))?;
-        if watch::has_failed(thread, &stop) {
-            control.failure = Failure { step: UNMAPPED, errno: 0, index: 0 };
+        if let Some(failure) = watch::failure(thread, &stop, lines) {
+            control.failure = failure;
             break;
         }
         let landed = stop.landed();

@@ -10,8 +10,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::arch::{self, Context, RawRegisters};
-use super::child::{TRACED, UNMAPPED};
-use super::shared::{Control, Failure, RawStop, why};
+use super::script::{self, TRACED, UNMAPPED};
+use super::shared::{Control, FORK, Failure, Line, RawStop, why};
 use crate::limits::{LANDING, PAGE, STACK_WINDOW};
 
 /// Where no memory is: the handler of every signal that a trap raises. The kernel writes its frame and the
@@ -60,6 +60,7 @@ pub(super) fn follow(
     pid: Pid,
     control: &mut Control,
     contexts: &[Context],
+    lines: &[Line],
     trace: &mut [u64],
 ) -> Result<(), Errno> {
     let mut used = no_usage();
@@ -68,10 +69,9 @@ pub(super) fn follow(
     loop {
         let (_, change) = wait(Some(pid), &mut used)?;
         let signal = match change {
-            Change::Exited => {
-                if control.failure == Failure::default() {
-                    control.failure = Failure { step: TRACED, errno: 0, index: 0 };
-                }
+            // Nobody traced it, so the first step failed.
+            Change::Exited | Change::Killed(libc::SIGILL) => {
+                control.failure = Failure { step: TRACED, errno: 0, index: 0 };
                 break;
             }
             Change::Killed(signal) => {
@@ -89,8 +89,8 @@ pub(super) fn follow(
             continue;
         }
         let stop = stop(pid, signal, || Ok(()))?;
-        if has_failed(pid, &stop) {
-            control.failure = Failure { step: UNMAPPED, errno: 0, index: 0 };
+        if let Some(failure) = failure(pid, &stop, lines) {
+            control.failure = failure;
             end(pid, &mut used)?;
             break;
         }
@@ -205,12 +205,18 @@ pub(super) fn stop(
     Ok(stop)
 }
 
-/// Whether the stub gave up unmapping the rest. Code can jump to where the stub says so, but it has no memory of
-/// the zygote's then.
-pub(super) fn has_failed(thread: Pid, stop: &RawStop) -> bool {
-    let ours = 0_u8;
-    let still_there = || read(thread, std::ptr::from_ref(&ours).addr() as u64, &mut [0]) == 1;
-    stop.registers.failed(stop.signal) && still_there()
+/// What kept a case from its first instruction, if it is that. Code can jump to where the stub says that it gave up
+/// unmapping the rest, but then the page that forks is no longer there.
+pub(super) fn failure(thread: Pid, stop: &RawStop, lines: &[Line]) -> Option<Failure> {
+    if let Some((line, result)) = stop.registers.stopped_at_line(stop.signal) {
+        return Some(script::failure(lines, line, result));
+    }
+    let still_there = || read(thread, FORK, &mut [0]) == 1;
+    (stop.registers.failed(stop.signal) && still_there()).then_some(Failure {
+        step: UNMAPPED,
+        errno: 0,
+        index: 0,
+    })
 }
 
 /// What a filter refused: after the three numbers of every `siginfo`, the address, the number, the door.

@@ -105,7 +105,7 @@ fn calls_that_no_filter_sees_do_nothing() {
 fn its_own_calls_change_nothing() {
     let mut sandbox = Sandbox::start();
     let doors = doors(&stub(&mut sandbox));
-    let ranges = [(0, ARENA_LOW), (ARENA_HIGH, 0x7fff_ffff_f000 - ARENA_HIGH)];
+    let ranges = [(ARENA_HIGH, 0x7fff_ffff_f000 - ARENA_HIGH), (0, ARENA_LOW)];
     for (door, (start, length)) in doors.into_iter().zip(ranges) {
         let verdict = sandbox.assembled(|a| {
             load(libc::SYS_munmap.cast_unsigned(), [start, length, 0, 0, 0, 0])(a)?;

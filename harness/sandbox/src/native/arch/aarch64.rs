@@ -9,7 +9,7 @@ use nix::libc;
 use nix::sys::ptrace;
 use nix::unistd::Pid;
 
-use super::super::shared::{CONTEXTS, SCRATCH, STUB};
+use super::super::shared::{FORK, SCRATCH, STUB};
 use crate::limits::{ABOVE, ARENA_HIGH, ARENA_LOW, LANDING};
 use crate::registers::Arm64;
 use crate::{Architecture, Registers};
@@ -59,7 +59,8 @@ struct Float {
 #[expect(unsafe_code, reason = "code that is copied, never called where it lies")]
 mod code {
     use super::{
-        ABOVE, ARENA_HIGH, ARENA_LOW, FAILED, GATE, LANDING, SCRATCH, SITES, STUB, WAIT, libc,
+        ABOVE, ARENA_HIGH, ARENA_LOW, FAILED, GATE, LANDING, PAUSE, SCRATCH, SITES, STOPPED, STUB,
+        WAIT, libc,
     };
 
     core::arch::global_asm!(
@@ -70,16 +71,16 @@ mod code {
     .hidden harness_sandbox_stub
 harness_sandbox_stub:
     // x28: the context. Leaves nothing mapped but the arena.
-    mov x0, xzr
-    ldr x1, 41f
-    mov x8, {munmap}
-    svc 0
-10: cbnz x0, 30f
     ldr x0, 42f
     ldr x1, 43f
     mov x8, {munmap}
     svc 0
 11: cbnz x0, 30f
+    mov x0, xzr
+    ldr x1, 41f
+    mov x8, {munmap}
+    svc 0
+10: cbnz x0, 30f
     ldr x1, 44f
     mov w0, 1
     stlr w0, [x1]                   // the other threads may go
@@ -152,6 +153,59 @@ harness_sandbox_stub:
     .short 10b - harness_sandbox_stub
     .short 11b - harness_sandbox_stub
     .org harness_sandbox_stub + 4096
+
+    // The page that forks. A function: x0: the list; gives the child's number, or a negative error.
+    mov x9, x0
+    mov x0, {child_signal}
+    mov x1, xzr
+    mov x2, xzr
+    mov x3, xzr
+    mov x4, xzr
+    mov x8, {clone}
+    svc 0
+    cbz x0, 51f
+    ret
+51: mov x28, x9
+    msr tpidr_el0, xzr
+52: ldp w8, w27, [x28]              // number and kind
+    cmp w27, 2
+    b.hi 55f
+    ldp x0, x1, [x28, 8]
+    ldp x2, x3, [x28, 24]
+    ldp x4, x5, [x28, 40]
+    svc 0
+    cmp w27, 1                      // may fail
+    b.eq 54f
+    tbnz x0, 63, 59f
+    cmp w27, 2                      // makes a thread
+    b.ne 54f
+    cbnz x0, 54f
+    ldr x28, [x28, 56]
+    b 52b
+53: yield
+    ldar w2, [x0]
+    cmp w2, w1
+    b.ne 53b
+54: add x28, x28, 64
+    b 52b
+55: ldp x0, x1, [x28, 8]
+    cmp w27, 4
+    b.lo 56f
+    b.eq 57f
+    cmp w27, 5
+    b.eq 53b
+    mov x28, x0
+    b 52b
+56: ldr x28, [x28, 24]
+    br x0
+57: b harness_sandbox_stub + 4096 + {pause}
+59: b harness_sandbox_stub + 4096 + {stopped}
+    .org harness_sandbox_stub + 4096 + {pause}
+    brk 0
+    b 54b
+    .org harness_sandbox_stub + 4096 + {stopped}
+    udf 0
+    .org harness_sandbox_stub + 8192
     .popsection
     "#,
         low = const ARENA_LOW,
@@ -164,11 +218,19 @@ harness_sandbox_stub:
         gate = const GATE - STUB,
         landing = const LANDING - STUB,
         first = const SITES,
+        child_signal = const libc::SIGCHLD,
+        clone = const libc::SYS_clone,
+        pause = const PAUSE,
+        stopped = const STOPPED,
     );
 }
 
+/// Offset in the page that forks of the instruction that stops for the tracer.
+const PAUSE: u64 = 0x200;
+/// Offset in the page that forks of the instruction that says that a system call failed.
+const STOPPED: u64 = 0x300;
 /// Offset of the code where threads wait for each other.
-const WAIT: u64 = 0x100;
+pub(in crate::native) const WAIT: u64 = 0x100;
 /// Offset of the instruction that says that the rest could not be unmapped.
 const FAILED: u64 = 0xe00;
 /// Where a case that is traced stops for the tracer to begin.
@@ -178,12 +240,12 @@ const SITES: u64 = 0xff0;
 
 #[expect(unsafe_code, reason = "code that is copied, never called where it lies")]
 unsafe extern "C" {
-    static harness_sandbox_stub: [u8; 4096];
+    static harness_sandbox_stub: [[u8; 4096]; 2];
 }
 
-/// The code of the stub page.
+/// The code of the stub page, and that of the page that forks.
 #[expect(unsafe_code, reason = "bytes of this program")]
-pub(in crate::native) fn stub() -> &'static [u8; 4096] {
+pub(in crate::native) fn pages() -> &'static [[u8; 4096]; 2] {
     // SAFETY: the assembler fills exactly this many bytes, in a part of the program that is never written.
     unsafe { &harness_sandbox_stub }
 }
@@ -191,35 +253,9 @@ pub(in crate::native) fn stub() -> &'static [u8; 4096] {
 /// Addresses after the system calls of the stub, as seccomp sees them.
 pub(in crate::native) fn sites() -> [u64; 2] {
     let mut bytes = [0; 4];
-    bytes.copy_from_slice(&stub()[SITES as usize..SITES as usize + 4]);
+    bytes.copy_from_slice(&pages()[0][SITES as usize..SITES as usize + 4]);
     let [a, b, c, d] = bytes;
     [u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d])].map(|at| STUB + u64::from(at))
-}
-
-/// Leaves for the function of call 0. Nothing of this program is mapped any more when it arrives there.
-///
-/// # Safety
-/// The stub page is mapped at [`STUB`], the contexts at [`CONTEXTS`], context 0 is filled; nothing of this process
-/// is needed any more.
-#[expect(unsafe_code, reason = "leaves Rust for good")]
-pub(in crate::native) unsafe fn leave() -> ! {
-    // SAFETY: by the caller's promise the stub is there and does the rest.
-    unsafe {
-        core::arch::asm!("mov x28, {c}", "br {to}", to = in(reg) STUB, c = in(reg) CONTEXTS, options(noreturn));
-    }
-}
-
-/// Waits in the stub until call 0 leaves, then leaves for the function of call `index`.
-///
-/// # Safety
-/// As [`leave`], for context `index`.
-#[expect(unsafe_code, reason = "leaves Rust for good")]
-pub(in crate::native) unsafe fn wait_and_leave(index: u64) -> ! {
-    let context = CONTEXTS + index * size_of::<Context>() as u64;
-    // SAFETY: by the caller's promise the stub is there and does the rest.
-    unsafe {
-        core::arch::asm!("mov x28, {c}", "br {to}", to = in(reg) STUB + WAIT, c = in(reg) context, options(noreturn));
-    }
 }
 
 impl Context {
@@ -295,6 +331,25 @@ impl RawRegisters {
     /// Whether the thread stands where the stub gives up.
     pub(in crate::native) fn failed(&self, signal: i32) -> bool {
         signal == libc::SIGILL && self.user.pc == STUB + FAILED
+    }
+
+    /// Whether the thread stands where it waits for the tracer while threads are still to be made.
+    pub(in crate::native) fn at_the_break(&self, signal: i32) -> bool {
+        signal == libc::SIGTRAP && self.user.pc == FORK + PAUSE
+    }
+
+    /// Lets a thread that stands there go on behind the instruction.
+    pub(in crate::native) fn pass_the_break(&self, thread: Pid) -> nix::Result<()> {
+        let user = libc::user_regs_struct { pc: self.user.pc + 4, ..self.user };
+        ptrace::setregset::<ptrace::regset::NT_PRSTATUS>(thread, user)
+    }
+
+    /// The line of the list whose system call failed, and its result. Code under test cannot stand there: the page
+    /// is gone then.
+    pub(in crate::native) fn stopped_at_line(&self, signal: i32) -> Option<(u64, u64)> {
+        let [result, ..] = self.user.regs;
+        (signal == libc::SIGILL && self.user.pc == FORK + STOPPED)
+            .then_some((self.user.regs[28], result))
     }
 
     /// The registers in the machine's terms.

@@ -6,8 +6,8 @@ use nix::libc;
 use nix::sys::ptrace;
 use nix::unistd::Pid;
 
-use super::super::shared::{CONTEXTS, SCRATCH, STUB};
-use crate::limits::{ABOVE, ARENA_HIGH, ARENA_LOW, LANDING, PAGE};
+use super::super::shared::{FORK, SCRATCH, STUB};
+use crate::limits::{ABOVE, ARENA_HIGH, ARENA_LOW, LANDING};
 use crate::registers::X86_64;
 use crate::{Architecture, Registers};
 
@@ -51,10 +51,7 @@ pub(in crate::native) struct Fx {
 /// `si_code` of a signal that the kernel sends for reasons of its own; a breakpoint instruction is one.
 const SI_KERNEL: i32 = 0x80;
 /// Command of `arch_prctl`.
-const ARCH_SET_FS: u64 = 0x1002;
-/// Commands of `prctl`.
-const PR_SET_SYSCALL_USER_DISPATCH: i32 = 59;
-const PR_SYS_DISPATCH_ON: i32 = 1;
+pub(in crate::native) const ARCH_SET_FS: u64 = 0x1002;
 /// Selectors of 64-bit user code and data under Linux.
 const CS: u64 = 0x33;
 const SS: u64 = 0x2b;
@@ -75,7 +72,7 @@ pub(in crate::native) struct RawRegisters {
 mod code {
     use super::{
         ABOVE, ARENA_HIGH, ARENA_LOW, BATCH, BATCH_END, BATCH_LANDING, FAILED, GATE, LANDING,
-        SCRATCH, SITES, STUB, WAIT, libc,
+        PAUSE, SCRATCH, SITES, STOPPED, STUB, WAIT, libc,
     };
 
     core::arch::global_asm!(
@@ -87,17 +84,17 @@ mod code {
 harness_sandbox_stub:
     # Leaves nothing mapped but the arena. r14: 0 for a call, with its context in r15; 1 for a batch, with its
     # first step in r15.
-    xor edi, edi
-    movabs rsi, {low}
-    mov eax, {munmap}
-    syscall
-10: test rax, rax
-    jnz 30f
     movabs rdi, {high}
     movabs rsi, {above} - {high}
     mov eax, {munmap}
     syscall
 11: test rax, rax
+    jnz 30f
+    xor edi, edi
+    movabs rsi, {low}
+    mov eax, {munmap}
+    syscall
+10: test rax, rax
     jnz 30f
     movabs rax, {scratch}
     mov dword ptr [rax], 1          # the other threads may go
@@ -193,6 +190,67 @@ harness_sandbox_stub:
     .word 10b - harness_sandbox_stub
     .word 11b - harness_sandbox_stub
     .org harness_sandbox_stub + 4096
+
+    # The page that forks. A function: rdi: the list; gives the child's number, or a negative error.
+    mov r9, rdi
+    mov edi, {child_signal}
+    xor esi, esi
+    xor edx, edx
+    xor r10d, r10d
+    xor r8d, r8d
+    mov eax, {clone}
+    syscall
+    test rax, rax
+    jz 51f
+    ret
+51: mov r15, r9
+52: mov rax, [r15]                  # number and kind
+    mov rbx, rax
+    shr rbx, 32
+    cmp ebx, 2
+    ja 55f
+    mov rdi, [r15 + 8]
+    mov rsi, [r15 + 16]
+    mov rdx, [r15 + 24]
+    mov r10, [r15 + 32]
+    mov r8, [r15 + 40]
+    mov r9, [r15 + 48]
+    mov eax, eax
+    syscall
+    cmp ebx, 1                      # may fail
+    je 54f
+    test rax, rax
+    js 59f
+    cmp ebx, 2                      # makes a thread
+    jne 54f
+    test rax, rax
+    jnz 54f
+    mov r15, [r15 + 56]
+    jmp 52b
+53: pause
+    cmp [rax], ecx
+    jne 53b
+54: add r15, 64
+    jmp 52b
+55: cmp ebx, 4
+    jb 56f
+    je 57f
+    mov rax, [r15 + 8]
+    mov rcx, [r15 + 16]
+    cmp ebx, 5
+    je 53b
+    mov r15, rax
+    jmp 52b
+56: mov r13, [r15 + 8]
+    mov r14, [r15 + 16]
+    mov r15, [r15 + 24]
+    jmp r13
+    .org harness_sandbox_stub + 4096 + {pause}
+57: int3
+    jmp 54b
+    .org harness_sandbox_stub + 4096 + {stopped}
+59: ud2
+    .org harness_sandbox_stub + 8192
     .popsection
     "#,
         low = const ARENA_LOW,
@@ -208,11 +266,19 @@ harness_sandbox_stub:
         gate = const GATE - STUB,
     landing = const LANDING - STUB,
         first = const SITES,
+        child_signal = const libc::SIGCHLD,
+        clone = const libc::SYS_clone,
+        pause = const PAUSE,
+        stopped = const STOPPED,
     );
 }
 
+/// Offset in the page that forks of the instruction that stops for the tracer.
+const PAUSE: u64 = 0x200;
+/// Offset in the page that forks of the instruction that says that a system call failed.
+const STOPPED: u64 = 0x300;
 /// Offset of the code where threads wait for each other.
-const WAIT: u64 = 0x100;
+pub(in crate::native) const WAIT: u64 = 0x100;
 /// Offset of the code that works through a batch.
 const BATCH: u64 = 0x200;
 /// Where the functions of a batch return to.
@@ -228,92 +294,22 @@ const SITES: u64 = 0xff0;
 
 #[expect(unsafe_code, reason = "code that is copied, never called where it lies")]
 unsafe extern "C" {
-    static harness_sandbox_stub: [u8; 4096];
+    static harness_sandbox_stub: [[u8; 4096]; 2];
 }
 
-/// The code of the stub page.
+/// The code of the stub page, and that of the page that forks.
 #[expect(unsafe_code, reason = "bytes of this program")]
-pub(in crate::native) fn stub() -> &'static [u8; 4096] {
+pub(in crate::native) fn pages() -> &'static [[u8; 4096]; 2] {
     // SAFETY: the assembler fills exactly this many bytes, in a part of the program that is never written.
     unsafe { &harness_sandbox_stub }
 }
 
 /// Addresses after the system calls of the stub, as seccomp sees them.
 pub(in crate::native) fn sites() -> [u64; 2] {
-    let [a, b, c, d] = stub()[SITES as usize..SITES as usize + 4] else {
+    let [a, b, c, d] = pages()[0][SITES as usize..SITES as usize + 4] else {
         unreachable!("four bytes")
     };
     [u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d])].map(|at| STUB + u64::from(at))
-}
-
-/// Leaves for the function of call 0. Nothing of this program is mapped any more when it arrives there.
-///
-/// # Safety
-/// The stub page is mapped at [`STUB`], the contexts at [`CONTEXTS`], context 0 is filled; nothing of this process
-/// is needed any more.
-#[expect(unsafe_code, reason = "leaves Rust for good")]
-pub(in crate::native) unsafe fn leave() -> ! {
-    // SAFETY: by the caller's promise the stub is there and does the rest.
-    unsafe { jump(STUB, 0, CONTEXTS) }
-}
-
-/// Leaves for the first step of a batch.
-///
-/// # Safety
-/// As [`leave`], with the steps mapped at `steps`.
-#[expect(unsafe_code, reason = "leaves Rust for good")]
-pub(in crate::native) unsafe fn leave_for_batch(steps: u64) -> ! {
-    // SAFETY: by the caller's promise the stub is there and does the rest.
-    unsafe { jump(STUB, 1, steps) }
-}
-
-/// Waits in the stub until call 0 leaves, then leaves for the function of call `index`.
-///
-/// # Safety
-/// As [`leave`], for context `index`.
-#[expect(unsafe_code, reason = "leaves Rust for good")]
-pub(in crate::native) unsafe fn wait_and_leave(index: u64) -> ! {
-    let context = CONTEXTS + index * size_of::<Context>() as u64;
-    // SAFETY: by the caller's promise the stub is there and does the rest.
-    unsafe { jump(STUB + WAIT, 0, context) }
-}
-
-/// Jumps into the stub without the base of thread-local storage, which would tell cases where the zygote's
-/// memory lies, and be another each time; and with the kernel told to hand back every system call that is not made
-/// from the stub. The filter says the same, but kernels from 6.14 on let `uretprobe` and `uprobe` pass by any filter.
-/// Kernels that cannot hand back are older than that.
-///
-/// # Safety
-/// As [`leave`], for what the stub finds at `to` and does with `r14` and `r15`.
-#[expect(unsafe_code, reason = "leaves Rust for good")]
-unsafe fn jump(to: u64, r14: u64, r15: u64) -> ! {
-    // SAFETY: by the caller's promise the stub is there and does the rest. The system calls change only where `fs`
-    // points and what later ones do, and nothing between them and the jump asks for either.
-    unsafe {
-        core::arch::asm!(
-            "syscall",
-            "mov eax, {prctl}",
-            "mov edi, {dispatch}",
-            "mov esi, {on}",
-            "movabs rdx, {stub}",
-            "mov r10d, {page}",
-            "xor r8d, r8d",
-            "syscall",
-            "jmp r13",
-            prctl = const libc::SYS_prctl,
-            dispatch = const PR_SET_SYSCALL_USER_DISPATCH,
-            on = const PR_SYS_DISPATCH_ON,
-            stub = const STUB,
-            page = const PAGE,
-            in("rax") libc::SYS_arch_prctl,
-            in("rdi") ARCH_SET_FS,
-            in("rsi") 0_u64,
-            in("r13") to,
-            in("r14") r14,
-            in("r15") r15,
-            options(noreturn)
-        );
-    }
 }
 
 impl Context {
@@ -457,6 +453,28 @@ impl RawRegisters {
     /// Whether the thread stands where the stub gives up.
     pub(in crate::native) fn failed(&self, signal: i32) -> bool {
         signal == libc::SIGILL && self.user.rip == STUB + FAILED
+    }
+
+    /// Whether the thread stands where it waits for the tracer while threads are still to be made.
+    pub(in crate::native) fn at_the_break(&self, signal: i32) -> bool {
+        signal == libc::SIGTRAP && self.user.rip == FORK + PAUSE + 1
+    }
+
+    /// Lets a thread that stands there go on behind the instruction: it already is.
+    #[expect(
+        clippy::unnecessary_wraps,
+        clippy::unused_self,
+        reason = "other processors have something to do"
+    )]
+    pub(in crate::native) fn pass_the_break(&self, _thread: Pid) -> nix::Result<()> {
+        Ok(())
+    }
+
+    /// The line of the list whose system call failed, and its result. Code under test cannot stand there: the page
+    /// is gone then.
+    pub(in crate::native) fn stopped_at_line(&self, signal: i32) -> Option<(u64, u64)> {
+        (signal == libc::SIGILL && self.user.rip == FORK + STOPPED)
+            .then_some((self.user.r15, self.user.rax))
     }
 
     /// Whether the thread stands at the end of a batch.
