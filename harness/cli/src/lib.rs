@@ -13,6 +13,7 @@ mod failure;
 mod formats;
 mod frames;
 mod input;
+mod interrupt;
 mod machines;
 mod module_file;
 mod output;

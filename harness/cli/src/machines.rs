@@ -61,7 +61,19 @@ pub(crate) fn emulated() -> Result<Box<dyn Machine>, Failure> {
         .map_err(|error| failure(&error))
 }
 
-/// A machine that does not do what it is there for.
+/// A machine that does not do what it is there for, or is asked for what it does not have.
 pub(crate) fn failure(error: &MachineError) -> Failure {
-    Failure::new(exit::IMPLEMENTATION, error.to_string(), None)
+    let (code, help) = match error {
+        MachineError::Setup { machine: "native", .. } => {
+            (exit::USAGE, Some("the emulator has other limits: --emulate".to_owned()))
+        }
+        MachineError::Setup { .. } => (exit::USAGE, None),
+        MachineError::Start { machine: "emulated", .. } => {
+            let named = std::env::var_os("HARNESS_EMULATOR").is_some();
+            let help = named.then(|| "HARNESS_EMULATOR names this program".to_owned());
+            (exit::IMPLEMENTATION, help)
+        }
+        _ => (exit::IMPLEMENTATION, None),
+    };
+    Failure::new(code, error.to_string(), help)
 }

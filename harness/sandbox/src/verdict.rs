@@ -15,7 +15,7 @@ use harness_protocol::{HexBytes, Returned, Stage};
 
 use crate::machine::{Report, Resource, Stop, StopReason, SystemCall};
 use crate::{Plan, Program, Registers};
-pub use place::Place;
+pub use place::{Place, place};
 use results::Memory;
 
 /// What came of a job.

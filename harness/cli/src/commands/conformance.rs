@@ -22,6 +22,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::args::Global;
 use crate::failure::{CommandResult, Failure};
+use crate::interrupt::on_interrupt;
 use crate::output::{out, outln};
 use crate::progress::Progress;
 use crate::selection::{Selection, frozen, suite};
@@ -180,17 +181,6 @@ fn list(global: &Global, vectors: &[Vector]) -> CommandResult {
         }
     }
     Ok(if vectors.is_empty() { exit::NOTHING_RAN } else { exit::OK })
-}
-
-/// A flag that Ctrl-C sets; a second Ctrl-C ends the process at once.
-fn on_interrupt() -> Result<Arc<AtomicBool>, Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
-            .map_err(|error| Failure::bug(format!("signal {signal} cannot be handled: {error}")))?;
-    }
-    Ok(stop)
 }
 
 /// Suites by format and readings: made once, used for every implementation that reads the document so.

@@ -4,12 +4,14 @@ mod agreement;
 mod case;
 
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 use harness_protocol::{Vector, Want, exit};
 use serde_json::json;
 
 use crate::args::Global;
 use crate::failure::{CommandResult, Failure};
+use crate::interrupt::on_interrupt;
 use crate::output::outln;
 use crate::progress::Progress;
 use crate::selection::{Selection, frozen, suite};
@@ -22,7 +24,7 @@ use case::{Case, Machines, Outcome};
 /// Each vector that calls a function is run at two bases on every machine that can run its code. Results, final
 /// memory, faults and broken promises must be those that the vector expects, and the same on both machines; a
 /// difference between machines is shown with the first instruction where they part. Vectors that no machine here
-/// can run are counted and named. Exit codes: 0 all agree, 1 something differs, 4 nothing ran.
+/// can run are counted and named. Exit codes: 0 all agree, 1 something differs, 4 nothing ran or the run was interrupted.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Only vectors below these spec paths
@@ -54,6 +56,8 @@ struct Summary {
     agreed: std::collections::BTreeMap<String, usize>,
     skipped: Vec<(String, String)>,
     differing: Vec<(String, Vec<String>)>,
+    /// Vectors that were not tried, since the run was interrupted.
+    untried: usize,
 }
 
 /// Runs the selected vectors.
@@ -67,11 +71,17 @@ pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
         options.machine != MachineChoice::Emulated,
         options.machine != MachineChoice::Native,
     )?;
+    let stop = on_interrupt()?;
     let progress = Progress::new(global, "cross-check");
     progress.start(cases.len());
     let mut summary = Summary::default();
     for (done, (format, vector)) in (1..).zip(&cases) {
         let outcome = Case { format, vector }.run(&mut machines);
+        // Ctrl-C on a terminal also reaches the machines: what they said last may be that they were ended.
+        if stop.load(Ordering::Relaxed) {
+            summary.untried = cases.len() - (done - 1);
+            break;
+        }
         match outcome {
             Outcome::Agreed(on) => *summary.agreed.entry(on).or_default() += 1,
             Outcome::Skipped(why) => summary.skipped.push((vector.id.clone(), why)),
@@ -121,7 +131,7 @@ impl Summary {
     fn code(&self) -> u8 {
         if !self.differing.is_empty() {
             exit::NONCONFORMANT
-        } else if self.agreed.is_empty() {
+        } else if self.agreed.is_empty() || self.untried > 0 {
             exit::NOTHING_RAN
         } else {
             exit::OK
@@ -141,8 +151,11 @@ fn in_text(summary: &Summary, total: usize) {
         summary.agreed.iter().map(|(on, count)| format!("{count} agree ({on})")).collect();
     parts.push(format!("{} differ", summary.differing.len()));
     parts.push(format!("{} skipped", summary.skipped.len()));
+    if summary.untried > 0 {
+        parts.push(format!("{} not tried: interrupted", summary.untried));
+    }
     let line = format!("{total} vectors at two bases: {}", parts.join(", "));
-    let good = summary.differing.is_empty() && !summary.agreed.is_empty();
+    let good = summary.code() == exit::OK;
     outln!("{}", if good { style::good(&line) } else { style::bad(&line) });
 }
 
@@ -151,5 +164,8 @@ fn in_json(summary: &Summary) {
         summary.skipped.iter().map(|(id, why)| json!({"id": id, "why": why})).collect();
     let differing: Vec<_> =
         summary.differing.iter().map(|(id, how)| json!({"id": id, "differences": how})).collect();
-    outln!("{}", json!({"agreed": summary.agreed, "skipped": skipped, "differing": differing}));
+    outln!(
+        "{}",
+        json!({"agreed": summary.agreed, "skipped": skipped, "differing": differing, "untried": summary.untried})
+    );
 }

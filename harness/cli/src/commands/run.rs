@@ -8,9 +8,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use blobspec::Format;
+use clap::ValueEnum as _;
 use harness_protocol::{Argument, TypeName, exit};
 use harness_sandbox::module::{self, Function, Interface, Module};
-use harness_sandbox::{Budget, Calls, Convention, Job, Tracing};
+use harness_sandbox::{Architecture, Budget, Calls, Convention, Job, Tracing};
 
 use crate::args::Global;
 use crate::execution::{Wishes, default_base, execute, unloadable};
@@ -80,6 +81,22 @@ enum ConventionName {
     Stdcall,
 }
 
+impl ConventionName {
+    /// Whose code is called so.
+    fn architecture(self) -> Architecture {
+        match self {
+            Self::Sysv | Self::Win64 => Architecture::X86_64,
+            Self::Aapcs64 => Architecture::Arm64,
+            Self::Cdecl | Self::Stdcall => Architecture::X86_32,
+        }
+    }
+
+    /// As the command line has it.
+    fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
 impl From<ConventionName> for Convention {
     fn from(name: ConventionName) -> Self {
         match name {
@@ -113,7 +130,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
     let name = input::display(&options.file);
     let interface = module::interface(&format, &file).map_err(|error| unloadable(&name, &error))?;
     let Some(wanted) = &options.function else {
-        list::list(global, &interface);
+        list::list(global, &format, &name, &interface);
         return Ok(exit::OK);
     };
     let function =
@@ -124,6 +141,9 @@ pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
     let base = options.base.unwrap_or_else(|| default_base(interface.architecture));
     let module =
         module::load(&format, &file, base, &imports).map_err(|error| unloadable(&name, &error))?;
+    if let Some(convention) = options.convention {
+        refuse_convention(convention, interface.architecture)?;
+    }
     let job = job(options, &module, wanted, values)?;
     let mut machine = machines::start(interface.architecture, options.emulate)?;
     if options.budget.is_some() && machine.name() != "emulated" {
@@ -165,10 +185,30 @@ fn refuse_what_has_no_place(
     if options.threads.is_some() && !interface.thread_safe {
         return Err(Failure::usage_with(
             "the module does not say that it may be called from several threads: --threads has no place here",
-            format!("{} modules say it in their header, if their format can", format.id),
+            "`harness pack --flag thread-safe` makes one that says so, where the format has this flag",
         ));
     }
     Ok(())
+}
+
+/// A calling convention of another architecture.
+fn refuse_convention(
+    convention: ConventionName,
+    architecture: Architecture,
+) -> Result<(), Failure> {
+    let own = convention.architecture();
+    if own == architecture {
+        return Ok(());
+    }
+    let all = ConventionName::value_variants().iter();
+    let fit = all.filter(|name| name.architecture() == architecture).map(|name| name.name());
+    Err(Failure::usage_with(
+        format!(
+            "{} is not a calling convention of {architecture}, but of {own}",
+            convention.name()
+        ),
+        format!("{architecture} has: {}", fit.collect::<Vec<_>>().join(", ")),
+    ))
 }
 
 fn job(

@@ -1,7 +1,7 @@
 //! What surrounds the place where a call ended: code, words of the stack, fields of the file.
 
 use harness_sandbox::module::Origin;
-use harness_sandbox::{Outcome, Region};
+use harness_sandbox::{Outcome, Place, verdict};
 
 use super::disassembly::{self, Line};
 use crate::execution::Execution;
@@ -11,7 +11,7 @@ use crate::execution::Execution;
 pub(super) enum Mark {
     /// The one at this address.
     At(u64),
-    /// The one that ends here: the call to where control went astray.
+    /// The one that ends here: the call to where control went astray, or the system call that was asked for.
     Until(u64),
 }
 
@@ -43,7 +43,12 @@ pub(super) fn listing(execution: &Execution<'_>) -> (Vec<Line>, Mark) {
         (here, Some(caller)) if here.is_empty() => {
             (disassembly::around(program, caller), Mark::Until(caller))
         }
-        (here, _) => (here, Mark::At(pc)),
+        (here, _) => {
+            // The processor is past a system call when it asks.
+            let asked = matches!(execution.verdict.outcome, Outcome::Forbidden(_));
+            let asked = asked && here.iter().any(|line| line.end() == pc);
+            (here, if asked { Mark::Until(pc) } else { Mark::At(pc) })
+        }
     }
 }
 
@@ -68,13 +73,14 @@ pub(super) fn stack(execution: &Execution<'_>) -> Vec<Word> {
         if value == setup.landing {
             return Some("return to the caller".to_owned());
         }
-        let holds = |r: &&Region| (r.address..r.address + r.size).contains(&value);
-        let region = setup.regions.iter().find(holds)?;
-        let symbols = execution.module.program.symbols.iter().rev();
-        let symbol = symbols.clone().find(|s| s.address <= value && s.address >= region.address);
-        let symbol = symbol.map(|s| format!(" <{} + {:#x}>", s.name, value - s.address));
-        let (name, offset) = (&region.name, value - region.address);
-        Some(format!("{name} + {offset:#x}{}", symbol.unwrap_or_default()))
+        let place = verdict::place(setup, &execution.module.program, value);
+        if !place.inside && place.past != Some(0) {
+            return None;
+        }
+        let text = place.to_string();
+        let (_, said) = text.split_once([' ', ','])?;
+        let said = said.trim_start();
+        Some(said.strip_prefix("in ").unwrap_or(said).to_owned())
     };
     addresses
         .zip(words)
@@ -134,10 +140,16 @@ fn places(execution: &Execution<'_>) -> Vec<(u64, u64)> {
         places.push((place.address, place.address.saturating_add(1)));
     }
     let calls = verdict.chain.iter().take(NEAREST_CALLS);
-    places.extend(calls.map(|place| (place.address.saturating_sub(CALL), place.address)));
+    places.extend(calls.map(|place| (call_before(place), place.address)));
     if verdict.pc.is_none() {
         let entry = execution.plan.job.entry;
         places.push((entry, entry.saturating_add(1)));
     }
     places
+}
+
+/// Where the call instruction before a return address may start, at the earliest: not before its function.
+fn call_before(returns_to: &Place) -> u64 {
+    let into = returns_to.symbol.as_ref().map_or(CALL, |(_, into)| *into);
+    returns_to.address.saturating_sub(CALL.min(into))
 }

@@ -96,9 +96,10 @@ fn registers(execution: &Execution<'_>) {
         _ => None,
     };
     let named = execution.verdict.registers.named();
+    let width = hex_width(execution);
     for row in named.chunks(COLUMNS) {
         let cells = row.iter().map(|(name, value)| {
-            let text = format!("{value:#018x}");
+            let text = format!("{value:#0width$x}");
             let changed = !before.contains(&(name.clone(), *value));
             let text = match address {
                 Some(address) if address == *value => style::bad(&text),
@@ -109,6 +110,11 @@ fn registers(execution: &Execution<'_>) {
         });
         outln!("{}", cells.collect::<Vec<_>>().join(" "));
     }
+}
+
+/// Characters of a word of the architecture in hexadecimal digits, with 0x.
+fn hex_width(execution: &Execution<'_>) -> usize {
+    if execution.module.program.architecture.pointer_size() == 8 { 18 } else { 10 }
 }
 
 /// The code that stopped; where control was not in code, the code that it was called from.
@@ -137,9 +143,9 @@ fn stack(execution: &Execution<'_>) {
     }
     outln!("\n{}", style::dim("stack"));
     for word in words.iter().take(WORDS) {
-        let meaning = word.meaning.as_deref().unwrap_or_default();
-        let width = usize::from(execution.module.program.architecture.pointer_size() == 8) * 8 + 10;
-        outln!("  {:#x}  {:#0width$x}  {meaning}", word.address, word.value);
+        let meaning = word.meaning.as_ref().map(|meaning| format!("  {meaning}"));
+        let width = hex_width(execution);
+        outln!("  {:#x}  {:#0width$x}{}", word.address, word.value, meaning.unwrap_or_default());
     }
 }
 

@@ -91,3 +91,24 @@ fn arm64_is_run_and_disassembled() {
     assert!(ran.stdout.contains("on the emulated machine"), "{}", ran.stdout);
     assert!(ran.stdout.contains("x30 0x0000200000000f00"), "{}", ran.stdout);
 }
+
+#[test]
+fn registers_are_as_wide_as_those_of_the_architecture() {
+    let (_folder, module) = module("i686-linux-gnu-gcc", &["-fno-pic"], SUM);
+    let Some(ran) = emulated(&["run", &module, "peek", "null"]) else { return };
+    let ran = ran.exits(1);
+    assert!(ran.stdout.contains("eip 0x0800"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_program_that_is_no_emulator_is_told_with_where_it_was_named() {
+    let (_folder, module) = module("gcc", &["-fcf-protection=none"], SUM);
+    let output = Command::new(env!("CARGO_BIN_EXE_harness"))
+        .env("HARNESS_EMULATOR", "/nonexistent/emulator")
+        .args(["run", "--emulate", &module, "sum", "4"])
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
+    assert!(stderr.contains("HARNESS_EMULATOR names this program"), "{stderr}");
+}

@@ -1,5 +1,6 @@
 //! Code that goes wrong, from gcc, and what the commands around the sandbox say of it.
 
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -18,6 +19,8 @@ void forever(void) { for (;;) __asm__ volatile(""); }
 void leave(void) { __asm__ volatile("syscall" :: "a"(60L), "D"(3L) : "rcx", "r11", "memory"); }
 long breaker(void) { __asm__ volatile("mov $1, %rbx"); return 5; }
 void fill(char *p, int n) { for (int i = 0; i < n; i++) ((volatile char *)p)[i] = 7; }
+int through(int (*f)(void)) { return f() + 1; }
+void spill(char *p) { __asm__ volatile("push %0; ud2" :: "r"(p)); }
 int clock_like(void) { unsigned low; __asm__ volatile("rdtsc" : "=a"(low) :: "rdx"); return (int)low; }
 "#;
 
@@ -64,7 +67,8 @@ fn what_happened_is_said_in_one_line() {
         assert_eq!(ran.stderr, "");
     }
     let beyond = run(&module, &["fill", "01020304", "32"]).exits(1);
-    assert!(beyond.stdout.contains("at the end of buffer 0"), "{}", beyond.stdout);
+    let after = "12 bytes after the end of buffer 0: there is no memory";
+    assert!(beyond.stdout.contains(after), "{}", beyond.stdout);
     let wrote = run(&module, &["fill", "01020304", "4"]).exits(0);
     assert_eq!(wrote.stdout, "fill = (nothing)\nbuffer 0: 07070707\n");
 }
@@ -121,6 +125,66 @@ fn json_says_the_same_with_addresses_as_text() {
 }
 
 #[test]
+fn a_system_call_is_marked_where_it_was_asked_for() {
+    let (_folder, module) = faults(&[]);
+    let ran = run(&module, &["leave"]).exits(1);
+    let marked = ran.stdout.lines().find(|line| line.starts_with('↳'));
+    assert!(marked.is_some_and(|line| line.ends_with("syscall")), "{}", ran.stdout);
+    assert!(!ran.stdout.contains('▶'), "{}", ran.stdout);
+}
+
+#[test]
+fn fields_are_those_of_the_functions_that_led_there_and_no_neighbours() {
+    let (_folder, module) = faults(&[]);
+    let json = run(&module, &["through", "null", "--json"]).exits(1).json();
+    let origins = json["origins"].as_array().unwrap();
+    let said: Vec<&str> = origins.iter().map(|origin| origin["what"].as_str().unwrap()).collect();
+    assert_eq!(said, ["function through", "image code"]);
+}
+
+#[test]
+fn words_of_the_stack_are_named_as_faults_are() {
+    let (_folder, module) = faults(&[]);
+    let ran = run(&module, &["spill", "0102"]).exits(1);
+    assert!(ran.stdout.contains("  buffer 0 + 0x0\n"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains(" \n"), "no blanks at the end of a line: {}", ran.stdout);
+}
+
+/// A process of the harness that has begun, and is ended if the test is.
+struct Begun(std::process::Child);
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn an_interrupted_cross_check_says_what_was_not_tried() {
+    let child = Command::new(env!("CARGO_BIN_EXE_harness"))
+        .args(["cross-check", "--progress", "plain", "--json"])
+        .current_dir(root())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut child = Begun(child);
+    let mut stderr = BufReader::new(child.0.stderr.take().unwrap());
+    let mut first = String::new();
+    stderr.read_line(&mut first).unwrap();
+    let pid = nix::unistd::Pid::from_raw(child.0.id().try_into().unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    let mut stdout = String::new();
+    child.0.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+    assert_eq!(child.0.wait().unwrap().code(), Some(4), "{first}{stdout}");
+    let json: Value = serde_json::from_str(&stdout).unwrap();
+    assert!(json["untried"].as_u64().unwrap() > 0, "{json}");
+    assert_eq!(json["differing"], serde_json::json!([]));
+}
+
+#[test]
 fn a_base_is_chosen_and_bad_ones_are_refused() {
     let (_folder, module) = faults(&[]);
     let args = ["peek", "null", "--base", "0x300000010000", "--json"];
@@ -128,6 +192,8 @@ fn a_base_is_chosen_and_bad_ones_are_refused() {
     assert_eq!(json["pc"]["address"], "0x300000010004");
     let odd = run(&module, &["peek", "null", "--base", "0x300000010008"]).exits(2);
     assert!(odd.cause().contains("cannot lie at 0x300000010008"), "{}", odd.stderr);
+    let low = run(&module, &["add", "1", "2", "--base", "0x1000"]).exits(2);
+    assert!(low.cause().contains("has other limits: --emulate"), "{}", low.stderr);
 }
 
 #[test]
@@ -142,7 +208,10 @@ fn options_that_have_no_place_are_refused() {
         (&["add", "1", "2", "--threads", "0"], "a number of threads from 1 to"),
         (&["add", "1", "2", "--returns", "int8"], "--returns has no place here"),
         (&["add", "1", "2", "--import", "f=1"], "has no imports"),
-        (&["add", "1", "2", "--convention", "stdcall"], "not a calling convention of x86_64"),
+        (
+            &["add", "1", "2", "--convention", "stdcall"],
+            "stdcall is not a calling convention of x86_64, but of x86_32 help: x86_64 has: sysv, win64",
+        ),
     ] {
         let ran = run(&module, args).exits(2);
         assert!(ran.cause().contains(cause), "{args:?}: {}", ran.stderr);

@@ -469,3 +469,17 @@ fn functions_are_run_from_the_command_line_with_types_and_imports() {
         assert!(ran.cause().contains(cause), "{args:?}: {}", ran.stderr);
     }
 }
+
+#[test]
+fn a_module_that_exports_nothing_is_listed_as_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("hidden.c");
+    let text = "__attribute__((used)) static int alone(void) { return 7; }";
+    std::fs::write(&source, text).unwrap();
+    let object = compile(folder.path(), &source, &["-O1"]);
+    let module = pack(folder.path(), &[object], &[]);
+    let list = harness(&["run", &module]).exits(0);
+    assert!(list.stderr.contains("exports no function"), "{}", list.stderr);
+    let json = harness(&["run", &module, "--json"]).exits(0).json();
+    assert_eq!(json, serde_json::json!({"functions": [], "imports": []}));
+}

@@ -43,7 +43,8 @@ impl fmt::Display for Place {
 }
 
 /// Says what `address` belongs to.
-pub(super) fn place(setup: &Setup, program: &Program, address: u64) -> Place {
+#[must_use]
+pub fn place(setup: &Setup, program: &Program, address: u64) -> Place {
     let nearest = setup.regions.iter().min_by_key(|region| distance(region, address));
     let Some(region) = nearest.filter(|region| distance(region, address) <= NEAR) else {
         return Place { address, region: None, inside: false, past: None, symbol: None };

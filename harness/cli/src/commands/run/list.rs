@@ -1,5 +1,6 @@
 //! The functions of a module, and what they need.
 
+use blobspec::Format;
 use harness_sandbox::module::{Function, Interface};
 use serde_json::json;
 
@@ -7,10 +8,19 @@ use crate::args::Global;
 use crate::output::outln;
 
 /// Lists what others may call, and the imports that a call may need.
-pub(super) fn list(global: &Global, interface: &Interface) {
+pub(super) fn list(global: &Global, format: &Format, file: &str, interface: &Interface) {
     if global.json {
-        outln!("{}", in_json(interface));
+        outln!("{}", in_json(format, interface));
         return;
+    }
+    if !interface.functions.iter().any(|function| function.exported) {
+        let names: Vec<&str> = interface.functions.iter().map(|it| it.name.as_str()).collect();
+        let others = if names.is_empty() {
+            "and has no others".to_owned()
+        } else {
+            format!("but these can be called here too: {}", names.join(", "))
+        };
+        anstream::eprintln!("{file} exports no function, {others}");
     }
     for function in interface.functions.iter().filter(|function| function.exported) {
         outln!("{}", signature(function));
@@ -35,10 +45,10 @@ pub(super) fn signature(function: &Function) -> String {
     }
 }
 
-/// A list of functions where types are declared, else an object with functions and imports.
-fn in_json(interface: &Interface) -> serde_json::Value {
+/// A list of functions where the format does not link and declares types, else an object with functions and imports.
+fn in_json(format: &Format, interface: &Interface) -> serde_json::Value {
     let exported = interface.functions.iter().filter(|function| function.exported);
-    if exported.clone().all(|function| function.signature.is_some()) {
+    if format.linking.is_none() {
         let typed = exported.filter_map(|function| {
             let (params, returns) = function.signature.as_ref()?;
             Some(json!({"name": function.name, "params": params, "returns": returns}))
