@@ -64,6 +64,9 @@ fn trap(
     let access = access.map_or("access", Access::name);
     let permissions = address.and_then(|place| permissions(execution, place));
     match cause {
+        Cause::Unmapped if address.is_some_and(|place| below_stack(execution, place)) => {
+            format!("{access}{at}: the stack is used up")
+        }
         Cause::Unmapped => format!("{access}{at}: there is no memory"),
         Cause::Protected => {
             format!("{access}{at}: the memory is {}", permissions.unwrap_or("protected"))
@@ -79,6 +82,17 @@ fn trap(
         Cause::SingleStep => "single step: the trap flag was set".to_owned(),
         Cause::Other => format!("trap{at}"),
     }
+}
+
+/// Whether a place is in the guard below a stack, the first or that of a thread.
+fn below_stack(execution: &Execution<'_>, place: &Place) -> bool {
+    let Some((name, offset)) = place.region.as_ref().filter(|_| !place.inside) else {
+        return false;
+    };
+    // Where the region starts says whose it is; a module may give its sections any name.
+    let start = place.address.wrapping_sub(offset.cast_unsigned());
+    let own = execution.module.program.segments.iter().any(|segment| segment.address == start);
+    name.starts_with("stack") && *offset < 0 && !own
 }
 
 /// What may be done with the memory at a place, in words.

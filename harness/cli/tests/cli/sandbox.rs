@@ -20,6 +20,7 @@ void leave(void) { __asm__ volatile("syscall" :: "a"(60L), "D"(3L) : "rcx", "r11
 long breaker(void) { __asm__ volatile("mov $1, %rbx"); return 5; }
 void fill(char *p, int n) { for (int i = 0; i < n; i++) ((volatile char *)p)[i] = 7; }
 int through(int (*f)(void)) { return f() + 1; }
+int deeper(int n) { volatile char page[4096]; page[0] = n; return deeper(n + 1) + page[0]; }
 void spill(char *p) { __asm__ volatile("push %0; ud2" :: "r"(p)); }
 int clock_like(void) { unsigned low; __asm__ volatile("rdtsc" : "=a"(low) :: "rdx"); return (int)low; }
 "#;
@@ -66,6 +67,9 @@ fn what_happened_is_said_in_one_line() {
         assert!(ran.stdout.starts_with(line), "{line}: {}", ran.stdout);
         assert_eq!(ran.stderr, "");
     }
+    let deeper = run(&module, &["deeper", "1"]).exits(1);
+    let first = deeper.stdout.lines().next().unwrap();
+    assert!(first.contains(" before stack: the stack is used up ("), "{first}");
     let beyond = run(&module, &["fill", "01020304", "32"]).exits(1);
     let after = "12 bytes after the end of buffer 0: there is no memory";
     assert!(beyond.stdout.contains(after), "{}", beyond.stdout);
