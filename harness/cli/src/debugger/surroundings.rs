@@ -92,17 +92,25 @@ pub(super) fn stack(execution: &Execution<'_>) -> Vec<Word> {
 /// the narrowest stretch first.
 pub(super) fn origins<'a>(execution: &Execution<'a>) -> Vec<&'a Origin> {
     let mut origins: Vec<&Origin> = of_import(execution).collect();
-    for (start, end) in places(execution) {
-        let overlap = |o: &&Origin| o.address < end && start < o.address.saturating_add(o.size);
-        let mut found: Vec<&Origin> = execution.module.origins.iter().filter(overlap).collect();
-        found.sort_by_key(|origin| origin.size);
-        for origin in found {
-            if !origins.contains(&origin) {
-                origins.push(origin);
-            }
+    for origin in places(execution).into_iter().flat_map(|place| origins_of(execution, place)) {
+        if !origins.contains(&origin) {
+            origins.push(origin);
         }
     }
+    if origins.is_empty() {
+        // Control is lost without a trace: what is known is where it began.
+        let entry = execution.plan.job.entry;
+        origins = origins_of(execution, (entry, entry.saturating_add(1)));
+    }
     origins
+}
+
+/// The fields that decided what lies in a stretch of memory, the narrowest first.
+fn origins_of<'a>(execution: &Execution<'a>, (start, end): (u64, u64)) -> Vec<&'a Origin> {
+    let overlap = |o: &&Origin| o.address < end && start < o.address.saturating_add(o.size);
+    let mut found: Vec<&Origin> = execution.module.origins.iter().filter(overlap).collect();
+    found.sort_by_key(|origin| origin.size);
+    found
 }
 
 /// The relocations that put the address in question somewhere, if it is that of an import.
@@ -141,10 +149,6 @@ fn places(execution: &Execution<'_>) -> Vec<(u64, u64)> {
     }
     let calls = verdict.chain.iter().take(NEAREST_CALLS);
     places.extend(calls.map(|place| (call_before(place), place.address)));
-    if verdict.pc.is_none() {
-        let entry = execution.plan.job.entry;
-        places.push((entry, entry.saturating_add(1)));
-    }
     places
 }
 

@@ -21,6 +21,7 @@ long breaker(void) { __asm__ volatile("mov $1, %rbx"); return 5; }
 void fill(char *p, int n) { for (int i = 0; i < n; i++) ((volatile char *)p)[i] = 7; }
 int through(int (*f)(void)) { return f() + 1; }
 int deeper(int n) { volatile char page[4096]; page[0] = n; return deeper(n + 1) + page[0]; }
+void smash(void) { __asm__ volatile("movq $0x41414141, (%rsp); ret"); }
 void spill(char *p) { __asm__ volatile("push %0; ud2" :: "r"(p)); }
 int clock_like(void) { unsigned low; __asm__ volatile("rdtsc" : "=a"(low) :: "rdx"); return (int)low; }
 "#;
@@ -144,6 +145,9 @@ fn fields_are_those_of_the_functions_that_led_there_and_no_neighbours() {
     let origins = json["origins"].as_array().unwrap();
     let said: Vec<&str> = origins.iter().map(|origin| origin["what"].as_str().unwrap()).collect();
     assert_eq!(said, ["function through", "image code"]);
+    let lost = run(&module, &["smash", "--json"]).exits(1).json();
+    assert_eq!(lost["trap"]["address"], "0x41414141");
+    assert_eq!(lost["origins"][0]["what"], "function smash");
 }
 
 #[test]
