@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use blobspec::Format;
 use harness_protocol::TypeName;
-use harness_sandbox::module::{self, Function};
+use harness_sandbox::module::{self, Function, Structure};
 use harness_sandbox::{Budget, Calls, Job, Machine};
 use harness_triage::{Bucket, Severity, bucket, severity};
 
@@ -64,7 +64,7 @@ pub(crate) fn crash(
     let function = module
         .function(&called.function)
         .ok_or_else(|| no_function("the file", &called.function, &interface))?;
-    let job = job(function, called, options)?;
+    let job = job(function, &interface.structures, called, options)?;
     let wishes = Wishes { byte_bounds: machine.name() == "emulated", ..Wishes::default() };
     let execution = execute(machine, &module, &imports, job, wishes)?;
     let found = bucket(&module.program, &execution.verdict);
@@ -72,8 +72,13 @@ pub(crate) fn crash(
     Ok(found.zip(severity).map(|(bucket, severity)| Crash { bucket, severity }))
 }
 
-fn job(function: &Function, called: &Called, options: &CallOptions) -> Result<Job, Failure> {
-    let (args, returns) = arguments(function, &called.args, options.returns)?;
+fn job(
+    function: &Function,
+    structures: &[Structure],
+    called: &Called,
+    options: &CallOptions,
+) -> Result<Job, Failure> {
+    let (args, returns) = arguments(function, structures, &called.args, options.returns)?;
     let time = Duration::from_secs(options.timeout);
     Ok(Job {
         entry: function.address,

@@ -8,6 +8,7 @@ mod place;
 mod reading;
 mod scp;
 mod smf;
+mod structure;
 mod stubs;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,8 @@ use harness_protocol::TypeName;
 use self::place::Placement;
 use self::reading::Reading;
 use crate::{Architecture, Convention, Program};
+
+pub use structure::{Structure, StructureError};
 
 /// A module that can be called.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +48,8 @@ pub struct Interface {
     pub imports: Vec<Import>,
     /// Whether its functions may be called from several threads at once.
     pub thread_safe: bool,
+    /// Structures that arguments may point to, in the order of the file.
+    pub structures: Vec<Structure>,
 }
 
 /// A symbol that a module wants from others.

@@ -23,7 +23,8 @@ pub(crate) use arguments::{arguments, type_name};
 /// Call a function of a module in a sandbox and show what comes of it
 ///
 /// Integers are written in decimal or 0x…, floats in decimal or as 0x… bits, buffers as hexadecimal bytes,
-/// "text" (with the quotes) or null. An SCP module declares the types of its functions, so that values are
+/// "text" (with the quotes) or null; NAME{VALUE,…} is a structure of the module's types table, with the values of its
+/// fields. An SCP module declares the types of its functions, so that values are
 /// enough: run m.scp add -5 3. An SMF module does not: run m.smf add int64:-5 int64:3 --returns int64. Without a
 /// function, the functions that there are are listed. A function that is marked pure is called twice. Exit code
 /// 0: every call returned and kept its promises; 1: it did not.
@@ -136,7 +137,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
     let function =
         interface.function(wanted).ok_or_else(|| no_function(&name, wanted, &interface))?;
     refuse_what_has_no_place(&format, options, &interface, function)?;
-    let values = arguments(function, &options.args, options.returns)?;
+    let values = arguments(function, &interface.structures, &options.args, options.returns)?;
     let imports: BTreeMap<String, u64> = options.imports.iter().cloned().collect();
     let base = options.base.unwrap_or_else(|| default_base(interface.architecture));
     let module =

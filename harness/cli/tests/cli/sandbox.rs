@@ -384,3 +384,25 @@ fn gdb_stops_before_the_function_with_memory_and_registers_in_place() {
     let none = harness(&["replay", "scp/base/rich-x86_64", "--gdb"]).exits(2);
     assert!(none.cause().contains("calls nothing"), "{}", none.stderr);
 }
+
+#[test]
+fn structures_are_laid_out_by_the_types_of_the_module() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("total.c");
+    let text = "struct Point { signed char tag; int x; double w; };
+        int total(struct Point *p) { p->x += 1; return p->tag + p->x + (int)p->w; }";
+    std::fs::write(&source, text).unwrap();
+    let object = compile(&source);
+    let module = folder.path().join("total.scp").to_str().unwrap().to_owned();
+    harness(&["pack", object.to_str().unwrap(), "-o", &module]).exits(0);
+    let ran = run(&module, &["total", "Point{-1, 40, 2.5}"]).exits(0);
+    assert_eq!(ran.stdout, "total = 42\nbuffer 0: ff000000290000000000000000000440\n");
+    for (argument, message) in [
+        ("Point{1, 2}", "Point has 3 fields, 2 values are given"),
+        ("Pint{1}", "the module has no structure `Pint`"),
+        ("Point{1, 2, x}", "`x` is not a value of type float64"),
+    ] {
+        let ran = run(&module, &["total", argument]).exits(2);
+        assert!(ran.stderr.contains(message), "{}", ran.stderr);
+    }
+}

@@ -104,6 +104,14 @@ impl<'a> Entry<'a> {
         node.children().iter().map(|node| self.name_of(field, node)).collect()
     }
 
+    /// The records in an array field.
+    pub(super) fn entries(self, name: &str) -> Option<Vec<Self>> {
+        let (_, field, node) = self.field(name)?;
+        let record = self.format.records.get(field.field_type.record()?)?;
+        let entry = |node| Self { format: self.format, record, node };
+        Some(node.children().iter().map(entry).collect())
+    }
+
     /// Whether a bit is set in a field of flags.
     pub(super) fn flag(self, name: &str, bit: &str) -> bool {
         let Some((_, field, node)) = self.field(name) else { return false };

@@ -7,9 +7,12 @@ use serde::de::value::{Error as NameError, StrDeserializer};
 
 use super::place::Placement;
 use super::reading::{Entry, Reading};
-use super::{Function, Interface, Module, ModuleError, Origin};
+use super::{Function, Interface, Module, ModuleError, Origin, Structure};
+use crate::limits::MAX_BUFFER;
 use crate::{Architecture, Convention, Program, Symbol};
 
+/// The region with one record a structure.
+const TYPES: &str = "types";
 /// The region with one record a function.
 const FUNCTIONS: &str = "functions";
 /// Its field that says where a function starts.
@@ -72,7 +75,27 @@ pub(super) fn interface(
         })?,
         imports: Vec::new(),
         thread_safe: reading.header().is_some_and(|header| header.flag(FLAGS, "thread_safe")),
+        structures: structures(reading),
     })
+}
+
+/// What the table of types says; a structure with a field that cannot be written is left out.
+fn structures(reading: &Reading<'_>) -> Vec<Structure> {
+    let records = reading.table(TYPES).map(|(_, records)| records).unwrap_or_default();
+    let field = |entry: Entry<'_>| {
+        let offset = usize::try_from(entry.number("offset")?).ok()?;
+        Some((offset, type_name(entry.code("type_code")?)?))
+    };
+    let structure = |record: &Entry<'_>| {
+        Some(Structure {
+            name: reading.text(*record, "name_offset")?,
+            size: usize::try_from(record.number("size")?)
+                .ok()
+                .filter(|size| *size <= MAX_BUFFER)?,
+            fields: record.entries("fields")?.into_iter().map(field).collect::<Option<_>>()?,
+        })
+    };
+    records.iter().filter_map(structure).collect()
 }
 
 /// `stdcall` means something on 32-bit x86 only; elsewhere every name is the platform's C convention.

@@ -119,6 +119,7 @@ impl Linker<'_> {
             functions: symbols.iter().enumerate().filter_map(function).collect(),
             imports: symbols.iter().filter_map(import).collect(),
             thread_safe: false, // no field says it
+            structures: Vec::new(),
         }
     }
 
