@@ -1,8 +1,8 @@
 //! From a file to a program: images at their bases, relocations applied, functions with their signatures.
 //!
 //! Everything is read through the codec, by the format's spec: this shares no code with the reference loader.
-//! Where sections come to lie is [`place`]'s part, how functions are found is that of [`scp`] (a table of
-//! functions) and [`smf`] (symbols and relocations); both go by what the spec says, not by its name.
+//! Where sections come to lie is `place`'s part, how functions are found is that of `scp` (a table of
+//! functions) and `smf` (symbols and relocations); both go by what the spec says, not by its name.
 
 mod place;
 mod reading;
