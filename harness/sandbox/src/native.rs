@@ -3,7 +3,7 @@
 //! A case lives in a process whose memory is the setup's regions and four small pages of the machine's: the rest
 //! was unmapped before the first instruction, so there is nothing else to read, to write or to jump to. The
 //! process may make no system call, has no open file and dies with its parent. What came of it is what the kernel
-//! tells the tracer; [`watch`](self) never reads anything that the code could have written.
+//! tells the tracer; `watch` never reads anything that the code could have written.
 
 mod arch;
 #[cfg(target_arch = "x86_64")]
