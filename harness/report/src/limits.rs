@@ -12,3 +12,6 @@ pub const MAX_GROUPS: usize = 40;
 
 /// Version of the layout of `report.json` and of the stream. A reader refuses another one.
 pub const SCHEMA: u32 = 1;
+
+/// Reasons to skip that a summary lists: a loader that gives each vector its own would fill the screen.
+pub const MAX_REASONS: usize = 8;

@@ -1,5 +1,6 @@
 //! The summary for people: failures by rule with the next step, counts, findings, verdict.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use harness_protocol::exit;
@@ -7,7 +8,7 @@ use harness_runner::{Finding, Outcome, RunReport};
 use owo_colors::{OwoColorize, Style};
 
 use crate::group::{Group, failing};
-use crate::limits::{MAX_GROUPS, MAX_LINE};
+use crate::limits::{MAX_GROUPS, MAX_LINE, MAX_REASONS};
 use crate::text::harmless;
 
 /// How to write a summary.
@@ -87,11 +88,31 @@ fn add_counts(text: &mut String, run: &RunReport, paint: Paint) {
         };
         let name = paint.with(&format!("{:16}", outcome.name()), style);
         line(text, format_args!("  {name} {count:>6}"));
+        if outcome == Outcome::Skip {
+            add_skips(text, run);
+        }
     }
     if !run.observations.is_empty() {
         line(text, format_args!("  memory: {}", run.observations));
     }
     line(text, format_args!(""));
+}
+
+/// Why vectors were skipped, and how many for each reason, the most first.
+fn add_skips(text: &mut String, run: &RunReport) {
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    for result in run.cases.iter().filter(|result| result.outcome == Outcome::Skip) {
+        *reasons.entry(&result.cause).or_default() += 1;
+    }
+    let mut reasons: Vec<_> = reasons.into_iter().collect();
+    reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    for (reason, count) in reasons.iter().take(MAX_REASONS) {
+        line(text, format_args!("  {:>23}: {}", count, harmless(reason, MAX_LINE)));
+    }
+    if reasons.len() > MAX_REASONS {
+        let more = reasons.len() - MAX_REASONS;
+        line(text, format_args!("  {:>23}  {more} more reasons; the report has all", ""));
+    }
 }
 
 fn add_finding(text: &mut String, finding: &Finding, paint: Paint) {

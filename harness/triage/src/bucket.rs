@@ -3,7 +3,8 @@
 use std::fmt;
 
 use harness_protocol::trap::{Access, Cause};
-use harness_sandbox::{Breach, Outcome, Place, Program, Resource, SystemCallAbi, Verdict};
+use harness_sandbox::expect::promise;
+use harness_sandbox::{Outcome, Place, Program, Resource, SystemCallAbi, Verdict};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -40,7 +41,7 @@ pub enum Kind {
     /// The operating system ended the process with this signal.
     Killed(i32),
     /// Every call returned, but promises were broken: which, without repetition.
-    Broken(Vec<&'static str>),
+    Broken(Vec<String>),
 }
 
 impl fmt::Display for Kind {
@@ -88,7 +89,7 @@ impl fmt::Display for Bucket {
 #[must_use]
 pub fn bucket(program: &Program, verdict: &Verdict) -> Option<Bucket> {
     let kind = kind(verdict)?;
-    let trapped = matches!(kind, Kind::Trapped(_) | Kind::Forbidden(..));
+    let trapped = matches!(kind, Kind::Trapped(_));
     let instruction = instruction::at(program, &verdict.registers).filter(|_| trapped);
     let access = match &verdict.outcome {
         Outcome::Trapped { access, .. } => *access,
@@ -98,9 +99,20 @@ pub fn bucket(program: &Program, verdict: &Verdict) -> Option<Bucket> {
         kind,
         access,
         target: Target::of(program, verdict, instruction.as_ref()),
-        instruction: instruction.map(|it| it.text),
+        instruction: instruction.map(|it| it.text).or_else(|| door(verdict)),
         functions: functions(verdict),
     })
+}
+
+/// The instruction that asked the operating system; the program counter is behind it.
+fn door(verdict: &Verdict) -> Option<String> {
+    let Outcome::Forbidden(call) = &verdict.outcome else { return None };
+    let name = match call.abi {
+        SystemCallAbi::X86_64 => "syscall",
+        SystemCallAbi::I386 => "int 0x80",
+        SystemCallAbi::Arm64 => "svc",
+    };
+    Some(name.to_owned())
 }
 
 fn kind(verdict: &Verdict) -> Option<Kind> {
@@ -110,7 +122,7 @@ fn kind(verdict: &Verdict) -> Option<Kind> {
         Outcome::Exhausted(resource) => Kind::Exhausted(self::resource(*resource)),
         Outcome::Killed(signal) => Kind::Killed(*signal),
         Outcome::Returned { .. } => {
-            let mut breaches: Vec<_> = verdict.breaches.iter().map(breach).collect();
+            let mut breaches: Vec<_> = verdict.breaches.iter().map(promise).collect();
             breaches.sort_unstable();
             breaches.dedup();
             if breaches.is_empty() {
@@ -134,19 +146,6 @@ fn resource(resource: Resource) -> &'static str {
         // Which of the clocks runs out first depends on the machine's load.
         Resource::Cpu | Resource::Wall => "time",
         Resource::Instructions => "instructions",
-    }
-}
-
-fn breach(breach: &Breach) -> &'static str {
-    match breach {
-        Breach::Register { .. } => "register",
-        Breach::StackPointer { .. } => "stack-pointer",
-        Breach::DirectionFlag => "direction-flag",
-        Breach::FloatControl { .. } => "float-control",
-        Breach::CallerStack { .. } => "caller-stack",
-        Breach::BesideBuffer { .. } => "beside-buffer",
-        Breach::NotRepeatable { .. } => "not-repeatable",
-        Breach::Impure { .. } => "impure",
     }
 }
 

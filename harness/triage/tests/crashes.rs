@@ -332,7 +332,7 @@ fn a_return_is_no_crash_unless_promises_are_broken() {
     assert_eq!((bucket(&program, &whole), severity(&program, &whole)), (None, None));
     assert!(!breaches.is_empty());
     let found = bucket(&program, &verdict).expect("a broken promise");
-    assert_eq!(found.kind, Kind::Broken(vec!["caller-stack"]));
+    assert_eq!(found.kind, Kind::Broken(vec!["caller-stack".to_owned()]));
     assert_eq!(severity(&program, &verdict).map(|it| it.level), Some(Level::Exploitable));
 
     let verdict = stopped(&program, &plan, StopReason::Landed, |registers| {
@@ -342,5 +342,5 @@ fn a_return_is_no_crash_unless_promises_are_broken() {
         }
     });
     let found = bucket(&program, &verdict).expect("broken promises");
-    assert_eq!(found.key(), "broken caller-stack+direction-flag+register");
+    assert_eq!(found.key(), "broken caller-stack+direction-flag+r12+rbx");
 }

@@ -1,5 +1,6 @@
 //! The verdict for programs: the same facts as in the text, addresses as `"0x…"`.
 
+use harness_sandbox::limits::MAX_TRACE;
 use harness_sandbox::verdict::Breach;
 use harness_sandbox::{Outcome, Place, Resource, SystemCallAbi};
 use serde_json::{Map, Value, json};
@@ -40,6 +41,7 @@ pub(crate) fn json(function: &str, execution: &Execution<'_>) -> Value {
             .iter()
             .map(|at| json!({"address": hex(*at), "text": trace_line(program, *at)}));
         all.insert("trace".into(), lines.collect());
+        all.insert("trace_cut".into(), (verdict.trace.len() >= MAX_TRACE).into());
     }
     all.into()
 }

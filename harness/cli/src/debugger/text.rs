@@ -1,5 +1,6 @@
 //! The verdict for people.
 
+use harness_sandbox::limits::MAX_TRACE;
 use harness_sandbox::{Outcome, Verdict};
 
 use super::disassembly::Line;
@@ -83,6 +84,9 @@ fn buffers(verdict: &Verdict) {
 fn trace(execution: &Execution<'_>) {
     for address in &execution.verdict.trace {
         outln!("{}", trace_line(&execution.module.program, *address));
+    }
+    if execution.verdict.trace.len() >= MAX_TRACE {
+        outln!("… the trace ends here, after {MAX_TRACE} instructions; the call went on");
     }
 }
 

@@ -86,7 +86,7 @@ fn accesses_and_fetches_that_are_not_allowed() {
     }
     for (name, x1, cause, signal) in [
         ("jump to null", 0, Cause::Unmapped, UNMAPPED),
-        ("jump to poison", POISON & !3, Cause::Unmapped, UNMAPPED),
+        ("jump to poison", POISON & !3, Cause::NonCanonical, UNMAPPED),
         ("jump to data", DATA, Cause::Protected, PROTECTED),
         ("jump between instructions", CODE + 2, Cause::Misaligned, MISALIGNED),
     ] {
