@@ -39,8 +39,8 @@ fn accesses_and_fetches_that_are_not_allowed() {
     let rows: [Row; 9] = [
         ("null read", LDR_X0_X1, 0, Cause::Unmapped, Access::Read, 0, UNMAPPED),
         ("null write", STR_X0_X1, 0, Cause::Unmapped, Access::Write, 0, UNMAPPED),
-        ("poison read", LDR_X0_X1, POISON, Cause::Unmapped, Access::Read, POISON, UNMAPPED),
-        ("poison write", STR_X0_X1, POISON, Cause::Unmapped, Access::Write, POISON, UNMAPPED),
+        ("poison read", LDR_X0_X1, POISON, Cause::NonCanonical, Access::Read, POISON, UNMAPPED),
+        ("poison write", STR_X0_X1, POISON, Cause::NonCanonical, Access::Write, POISON, UNMAPPED),
         ("write to code", STR_X0_X1, CODE, Cause::Protected, Access::Write, CODE, PROTECTED),
         (
             "write to constants",
