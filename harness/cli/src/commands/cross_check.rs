@@ -62,6 +62,7 @@ struct Summary {
 
 /// Runs the selected vectors.
 pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
+    let stop = on_interrupt()?;
     let cases = cases(global, options)?;
     if cases.is_empty() {
         anstream::eprintln!("no vector that calls a function is selected");
@@ -71,7 +72,6 @@ pub(crate) fn run(global: &Global, options: &Options) -> CommandResult {
         options.machine != MachineChoice::Emulated,
         options.machine != MachineChoice::Native,
     )?;
-    let stop = on_interrupt()?;
     let progress = Progress::new(global, "cross-check");
     progress.start(cases.len());
     let mut summary = Summary::default();
