@@ -236,27 +236,7 @@ const FAILED: u64 = 0xe00;
 /// Where a case that is traced stops for the tracer to begin.
 const GATE: u64 = STUB + 0xe80;
 /// Offset of the two offsets that follow the two system calls.
-const SITES: u64 = 0xff0;
-
-#[expect(unsafe_code, reason = "code that is copied, never called where it lies")]
-unsafe extern "C" {
-    static harness_sandbox_stub: [[u8; 4096]; 2];
-}
-
-/// The code of the stub page, and that of the page that forks.
-#[expect(unsafe_code, reason = "bytes of this program")]
-pub(in crate::native) fn pages() -> &'static [[u8; 4096]; 2] {
-    // SAFETY: the assembler fills exactly this many bytes, in a part of the program that is never written.
-    unsafe { &harness_sandbox_stub }
-}
-
-/// Addresses after the system calls of the stub, as seccomp sees them.
-pub(in crate::native) fn sites() -> [u64; 2] {
-    let mut bytes = [0; 4];
-    bytes.copy_from_slice(&pages()[0][SITES as usize..SITES as usize + 4]);
-    let [a, b, c, d] = bytes;
-    [u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d])].map(|at| STUB + u64::from(at))
-}
+pub(super) const SITES: u64 = 0xff0;
 
 impl Context {
     /// The context that loads these registers; `None` for those of another processor.
